@@ -1,0 +1,113 @@
+"""`nvc train`: train a network, or export the integer weights of a training run.
+
+A run lives in a folder: its checkpoint, log and curves. Started again on the same folder, training resumes where it
+stopped; Ctrl-C saves and stops. With --export nothing is trained: the weights of the run are written as they are.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nvc.cli import exits
+from nvc.cli.console import say
+from nvc.cli.options import count
+
+if TYPE_CHECKING:
+    import torch
+
+    from nvc.train.recipe import Recipe
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("data", metavar="DATA_FOLDER", nargs="*", type=Path, help="folder of videos and pictures")
+    parser.add_argument("--out", metavar="RUN_FOLDER", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--recipe", metavar="FILE", type=Path, help="TOML file of stages (default: that of preset fast)"
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--export", metavar="FILE", type=Path, help="write the weights of RUN_FOLDER to FILE and stop; needs no data"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train or export. Returns the exit code."""
+    try:
+        import matplotlib  # noqa: F401 - the one package of the extra; torch comes later, it takes seconds
+    except ImportError as error:
+        raise exits.UsageError("training needs the extra `train`: pip install 'nvc[train]'") from error
+    if bool(args.data) == bool(args.export):
+        raise exits.UsageError("name either folders of training data or, to export, --export FILE")
+    import torch
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.export:
+        _export(args)
+    else:
+        _train(args, _device(args.device))
+    return exits.OK
+
+
+def _recipe(path: Path | None) -> "Recipe":
+    from nvc.train import recipe
+    from nvc.train.trainer import CONFIGS
+
+    path = path or Path(recipe.__file__).parent / "recipes" / "fast.toml"
+    try:
+        found = recipe.load_recipe(path)
+    except ValueError as error:  # of a file that is not text, too
+        reason = str(error).removeprefix(f"{path}: ")
+        raise exits.UsageError(f"{path}: {reason}") from error
+    if found.preset not in CONFIGS:
+        raise exits.UsageError(f"{path}: there is no preset {found.preset!r} but {', '.join(CONFIGS)}")
+    return found
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    from nvc.codec.errors import DeviceError
+
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise DeviceError("device 'cuda' was asked for, but torch finds no usable CUDA GPU on this machine")
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def _train(args: argparse.Namespace, device: "torch.device") -> None:
+    from nvc.media import MediaError
+    from nvc.train.data import Sampler, load_folders
+    from nvc.train.trainer import Trainer
+
+    recipe = _recipe(args.recipe)
+    try:
+        clips = load_folders(args.data)
+        for stage in recipe.stages:  # a stage that fits no clip should fail now, not hours later
+            Sampler(clips, 0).batch(1, stage.frames, stage.crop)
+    except ValueError as error:
+        raise MediaError(str(error)) from error
+    try:
+        trainer = Trainer(args.out, recipe, clips, device)
+    except ValueError as error:
+        raise exits.UsageError(str(error)) from error
+    say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}")
+    trainer.run()
+
+
+def _export(args: argparse.Namespace) -> None:
+    import nvc
+    from nvc.media import MediaError, atomic_output
+    from nvc.train.release import release
+
+    if args.export.exists():
+        raise exits.UsageError(f"{args.export} exists; remove it or name another file")
+    try:
+        data = release(args.out, nvc.__version__)
+    except ValueError as error:
+        raise MediaError(str(error)) from error
+    with atomic_output(str(args.export)) as output:
+        output.file.write(data)
+    say(f"{args.export}: {len(data)} bytes")

@@ -1,0 +1,1 @@
+"""Encoder and decoder sessions: joins the models, the kernels and the bitstream."""

@@ -1,0 +1,52 @@
+"""Frames as users hand them in and get them back."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.codec.errors import CodecError
+from nvc.codec.geometry import Geometry
+from nvc.models.lowdelay import Planes
+
+Plane = np.ndarray | Tensor
+
+
+class Frame(NamedTuple):
+    """One decoded 4:2:0 picture: y uint8 [H, W], u and v uint8 [ceil(H/2), ceil(W/2)]; rows may be strided."""
+
+    y: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    pts: int  # in ticks of the stream's time base
+    number: int  # 0 for the first frame of the stream
+    key: bool
+    qp: int
+
+    def torch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The planes as tensors that share their memory."""
+        return torch.from_numpy(self.y), torch.from_numpy(self.u), torch.from_numpy(self.v)
+
+    def tobytes(self) -> bytes:
+        """y, u, v row by row: the bytes that `nvc decode --md5` hashes."""
+        return b"".join(np.ascontiguousarray(p).tobytes() for p in (self.y, self.u, self.v))
+
+
+def as_planes(y: Plane, u: Plane, v: Plane, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+    """Check planes against the stream's size. Raises CodecError with the offending plane."""
+    tensors = []
+    shapes = ((geometry.height, geometry.width), geometry.chroma, geometry.chroma)
+    for name, plane, shape in zip("yuv", (y, u, v), shapes, strict=True):
+        tensor = torch.from_numpy(plane) if isinstance(plane, np.ndarray) else plane
+        if tensor.dtype != torch.uint8 or tuple(tensor.shape) != shape:
+            raise CodecError(f"plane {name} is {tensor.dtype} {tuple(tensor.shape)}, the stream needs uint8 {shape}")
+        tensors.append(tensor)
+    return tensors[0], tensors[1], tensors[2]
+
+
+def crop(planes: Planes, geometry: Geometry, pts: int, number: int, key: bool, qp: int) -> Frame:
+    """The visible part of padded planes, as views."""
+    (h, w), (ch, cw) = (geometry.height, geometry.width), geometry.chroma
+    y, u, v = (p.cpu().numpy() for p in planes)
+    return Frame(y[:h, :w], u[:ch, :cw], v[:ch, :cw], pts, number, key, qp)

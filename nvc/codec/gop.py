@@ -1,0 +1,24 @@
+"""Frame types and the QP of each frame within a group of pictures."""
+
+from nvc.models.config import qp_lambda
+
+KEY_OFFSET = 6  # a keyframe is the reference of everything after it
+OFFSETS = (4, -2, 1, -2)  # by distance from the keyframe, modulo 4; entry 0 serves every fourth inter frame
+RESET_INTERVAL = 32  # frames between two resets of the recurrent memory
+QP_MAX = 63
+
+
+def frame_qp(base: int, distance: int) -> int:
+    """QP of the frame `distance` frames after its keyframe (0: the keyframe itself), for a base QP in 0..63."""
+    offset = OFFSETS[distance % len(OFFSETS)] if distance else KEY_OFFSET
+    return min(max(base + offset, 0), QP_MAX)
+
+
+def is_reset(distance: int) -> bool:
+    """True when the inter frame at this distance starts from an empty memory."""
+    return distance > 0 and distance % RESET_INTERVAL == 0
+
+
+def search_rate(qp: int) -> int:
+    """Sixteenths of a SAD unit that the motion search pays for a bit of vectors: more where bits are dear."""
+    return round(16 * 1.5 * 255 / qp_lambda(qp) ** 0.5)

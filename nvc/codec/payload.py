@@ -1,0 +1,47 @@
+"""The payload of a packet: a two-byte head, the coder's states, its words. docs/FORMAT.md, "Payload"."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nvc.bitstream import DamagedStream
+from nvc.kernels._tables import GAUSSIAN_ROWS
+
+LOG_LANES_MAX = 8
+VECTOR_TABLES = 8  # class rows of the probability tables that a frame chooses from
+
+
+@dataclass(frozen=True)
+class Payload:
+    """vector_rows: rows of the probability table for the vertical and horizontal vector differences (0..7 each)."""
+
+    vector_rows: tuple[int, int]
+    states: Tensor  # int64 [lanes], 32-bit values
+    words: Tensor  # uint16 [n]
+
+    def pack(self) -> bytes:
+        """Head byte 0: log2 of the lanes; head byte 1: the two vector rows, four bits each."""
+        log_lanes = len(self.states).bit_length() - 1
+        head = bytes([log_lanes, self.vector_rows[0] | self.vector_rows[1] << 4])
+        return head + self.states.numpy().astype("<u4").tobytes() + self.words.numpy().astype("<u2").tobytes()
+
+    @classmethod
+    def unpack(cls, data: bytes | memoryview) -> "Payload":
+        """Raises DamagedStream when the bytes cannot be a payload."""
+        data = bytes(data)
+        if len(data) < 2 or data[0] > LOG_LANES_MAX:
+            raise DamagedStream("The payload of a frame has no valid head.")
+        end, rows = 2 + (4 << data[0]), (data[1] & 15, data[1] >> 4)
+        if len(data) < end or (len(data) - end) & 1 or max(rows) >= VECTOR_TABLES:
+            raise DamagedStream("The payload of a frame has an impossible length or head.")
+        states = torch.frombuffer(bytearray(data[2:end]), dtype=torch.int32).long() & 0xFFFFFFFF
+        words = torch.zeros(0, dtype=torch.uint16)
+        if len(data) > end:
+            words = torch.frombuffer(bytearray(data[end:]), dtype=torch.uint16)
+        return cls(rows, states, words)
+
+
+def vector_table(choice: int) -> int:
+    """Row of the probability tables for a vector row of a payload head."""
+    return GAUSSIAN_ROWS + choice

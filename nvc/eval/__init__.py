@@ -1,0 +1,1 @@
+"""Comparison with other codecs: anchors, metrics, BD-rate."""

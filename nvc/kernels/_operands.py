@@ -1,0 +1,70 @@
+"""What every kernel file says about its operands: the check of one tensor, the output, and tables for the sweep."""
+
+import torch
+from torch import Tensor
+
+from nvc.kernels._table import Fill
+
+MAX_BIAS, MAX_MULT, MAX_WEIGHT = 2**26, 2**31 - 1, 63
+
+
+def expect(what: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Raise ValueError unless `tensor` has this shape and dtype; `what` names kernel and operand in the message."""
+    if tensor.shape != shape or tensor.dtype != dtype:
+        raise ValueError(f"{what} is {tensor.dtype} {tuple(tensor.shape)}, expected {dtype} {shape}")
+
+
+def output(name: str, out: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`out` if it can take the result of kernel `name`, a new tensor when None, ValueError otherwise."""
+    if out is None:
+        return torch.empty(shape, dtype=dtype, device=device)
+    expect(f"{name}: out", out, shape, dtype)
+    if not out.is_contiguous():
+        raise ValueError(f"{name}: out has strides {out.stride()}, expected contiguous")
+    return out
+
+
+def row_index(name: str, row: Tensor, rows: int) -> int:
+    """The table row that kernel `name` is to use; ValueError when the tables do not have it."""
+    r = int(row)
+    if not 0 <= r < rows:
+        raise ValueError(f"{name}: row={r} is outside 0..{rows - 1}")
+    return r
+
+
+def stream(fill: Fill, shape: tuple[int, int, int]) -> Tensor:
+    """An s16 picture. The 8-bit view would saturate almost everywhere: `uniform` keeps every second channel inside it,
+    `boundary` all of them, at values whose views are large and positive."""
+    if fill.pattern == "boundary":
+        return fill(shape, 768, 1023, torch.int16)
+    x = fill(shape, -32768, 32767, torch.int16)
+    if fill.pattern == "uniform":
+        x[..., ::2] >>= 5
+    return x
+
+
+def weights(fill: Fill, shape: tuple[int, ...]) -> Tensor:
+    """int8 weights in [-63, 63]; positive and large for `boundary`, so that sums grow as far as they can."""
+    return fill(shape, 32 if fill.pattern == "boundary" else -MAX_WEIGHT, MAX_WEIGHT, torch.int8)
+
+
+def tables(fill: Fill, rows: int, n: int) -> tuple[Tensor, Tensor]:
+    """int32 (bias, mult) [rows, n]: full range, except that `uniform` has in every second column the sizes of a trained
+    layer, whose results seldom reach the clamp."""
+    bias = fill((rows, n), -MAX_BIAS, MAX_BIAS, torch.int32)
+    mult = fill((rows, n), 0, MAX_MULT, torch.int32)
+    if fill.pattern == "uniform":
+        bias[:, ::2] >>= 10
+        mult[:, ::2] >>= 6
+    return bias, mult
+
+
+def on_boundary(bias: Tensor, mult: Tensor, row: int, acc: Tensor, middle: int) -> None:
+    """Put one accumulator per column, of int64 acc [P, n], beside a rounding boundary near the result `middle`.
+
+    With mult = 2^30 the result is (acc + bias + 4) >> 3: at 8 middle + 3 an error of +1 shows, at 8 middle + 4 one of
+    -1. Nothing else would show so small an error: the shift hides it.
+    """
+    n = torch.arange(acc.shape[1])
+    mult[row] = 2**30
+    bias[row] = (8 * middle + 3 + (n & 1) - acc[n % acc.shape[0], n]).int()

@@ -1,0 +1,88 @@
+"""Probability tables of the entropy coder: built once by the exporter, stored in the weights file as integers.
+
+A table is a matrix `cdf` int32 [ROWS, 256]. Row r gives the 255 symbols s = -127 .. 127 (column k = s + 127) the
+frequencies cdf[r, k+1] - cdf[r, k] >= 1, with cdf[r, 0] = 0 and cdf[r, 255] = 65536. Rows below GAUSSIAN_ROWS are
+Gaussian scales, the others classes of motion-vector differences; docs/NUMERICS.md, "Entropy coding".
+
+Floats are harmless here: no decoder ever runs the two builders.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+GAUSSIAN_ROWS = 64
+SYMBOLS = 255
+MAX_SYMBOL = 127  # in a Gaussian row this is the escape
+MAX_CLASS = 15  # largest class used in a class row
+TOTAL = 1 << 16
+MAX_LANES = 1024
+
+SCALES = tuple(0.11 * (64 / 0.11) ** (i / 63) for i in range(64))
+# from P(0) = 0.995 to nearly flat over some hundred units
+MOTION_WIDTHS = tuple((256 * math.log(399)) ** (i / 7) / math.log(399) for i in range(8))
+
+
+def _row(masses: list[float]) -> list[int]:
+    """Cumulative frequencies proportional to the 255 masses, but at least 1 each."""
+    p = np.array(masses)
+    low, high = 0.0, float(TOTAL)
+    for _ in range(60):  # the factor for which the floored frequencies add up to TOTAL
+        middle = (low + high) / 2
+        # cumsum adds in order on every machine, sum does not
+        low, high = (middle, high) if np.maximum(1.0, middle * p).cumsum()[-1] < TOTAL else (low, middle)
+    # rounding the sums, not the terms, keeps the total; terms of 1 and more stay above 0
+    inner = np.floor(np.maximum(1.0, low * p).cumsum()[:-1] + 0.5).astype(int).tolist()
+    return [0, *inner, TOTAL]
+
+
+def _gaussian(sigma: float, s: int) -> float:
+    near, far = ((abs(s) + d) / (sigma * math.sqrt(2)) for d in (-0.5, 0.5))
+    return math.erfc(near) - (math.erfc(far) if abs(s) < MAX_SYMBOL else 0.0)
+
+
+def _laplacian(width: float, s: int) -> float:
+    t, n = math.exp(-1 / width), abs(s)
+    if n > MAX_CLASS:
+        return 0.0
+    return (1 - t) if n == 0 else t ** (1 << (n - 1)) - t ** (1 << n)
+
+
+def gaussian_rows(scales: Sequence[float]) -> Tensor:
+    """int32 [len(scales), 256]: a Gaussian of each standard deviation (in steps), integrated over the unit interval
+    around each symbol; -127 and 127 hold the tails."""
+    rows = [_row([_gaussian(g, s) / 2 for s in range(-MAX_SYMBOL, MAX_SYMBOL + 1)]) for g in scales]
+    return torch.tensor(rows, dtype=torch.int32)
+
+
+def class_rows(widths: Sequence[float]) -> Tensor:
+    """int32 [len(widths), 256]: classes of differences d with P(d) proportional to exp(-|d| / width)."""
+    # the sum over all d of exp(-|d| / width) (1 - t) is 1 + t, t = exp(-1 / width)
+    rows = [
+        _row([_laplacian(w, s) / (1 + math.exp(-1 / w)) for s in range(-MAX_SYMBOL, MAX_SYMBOL + 1)]) for w in widths
+    ]
+    return torch.tensor(rows, dtype=torch.int32)
+
+
+@functools.cache
+def default_tables() -> Tensor:
+    """int32 [72, 256]: 64 Gaussian rows for SCALES, 8 class rows for MOTION_WIDTHS. One shared tensor: read only."""
+    return torch.cat([gaussian_rows(SCALES), class_rows(MOTION_WIDTHS)])
+
+
+def lookup(cdf: Tensor) -> Tensor:
+    """uint8 [ROWS, 256]: the column of the symbol that holds the cumulative value 256 j: a decoder scans from there.
+
+    Raises ValueError unless `cdf` is a table as described above; the kernels rely on that and do not check again.
+    """
+    if cdf.dtype != torch.int32 or cdf.dim() != 2 or not 1 <= cdf.shape[0] <= 256 or cdf.shape[1] != SYMBOLS + 1:
+        raise ValueError(f"a table is int32 [1..256, {SYMBOLS + 1}], not {cdf.dtype} {tuple(cdf.shape)}")
+    c = cdf.long().cpu()
+    if bool((c[:, 0] != 0).any() or (c[:, -1] != TOTAL).any() or (c.diff(dim=1) < 1).any()):
+        raise ValueError(f"a table row must rise strictly from 0 to {TOTAL}")
+    at = torch.arange(0, TOTAL, 256).expand(c.shape[0], -1).contiguous()
+    return (torch.searchsorted(c.contiguous(), at, right=True) - 1).to(torch.uint8).to(cdf.device)

@@ -1,0 +1,267 @@
+"""Second half of a block: depthwise 3x3, pointwise, residual; then a gated-sum feed-forward with its residual.
+
+With K = C / 2, view(v) = clamp((v + 4) >> 3, -128, 127) and rq(acc, n) = ((acc + bias[n]) * mult[n] + 2^32) >> 33:
+
+    d[p, k]   = clamp(rq_dw(sum_t h[p + tap t, k] * w_dw[t, k]), -128, 127)      t = 3 dy + dx; h = -128 outside
+    x1[p, c]  = clamp16(x[p, c] + rq_proj(sum_k d[p, k] * w_proj[c, k]))
+    g[p, j]   = sum_c view(x1[p, c]) * w_up[j, c] + bias_up[j]
+    s[p, k]   = clamp((sum_i max(g[p, i K + k], 0) * mult_up[k] + 2^32) >> 33, 0, 255) - 128      i = 0..3
+    out[p, c] = clamp16(x1[p, c] + rq_down(sum_k s[p, k] * w_down[c, k]))
+
+    name       shape        dtype   range
+    h          [H, W, K]    int8    full, u - 128
+    x          [H, W, C]    int16   full
+    w_dw       [9, K]       int8    -63 .. 63
+    bias_dw    [1, K]       int32   |b| <= 2^26
+    mult_dw    [1, K]       int32   0 .. 2^31-1
+    w_proj     [C, K]       int8    -63 .. 63;   bias_proj, mult_proj [1, C] as above
+    w_up       [2 C, C]     int8    -63 .. 63;   bias_up [1, 2 C], mult_up [1, K] as above
+    w_down     [C, K]       int8    -63 .. 63;   bias_down, mult_down [1, C] as above
+    out        [H, W, C]    int16   full; may be x itself
+
+Bounds (C even, C <= 1024, checked; the others by the exporter):
+    |d w|, |view w|, |s w| < 2^13, |sum| < 2^23, |sum + bias| < 2^27     -> int32 accumulators
+    0 <= sum_i max(g, 0) < 2^29, times mult < 2^60, plus 2^32            -> int64 product
+    |rq| <= 2^25, |x + rq| < 2^26                                        -> int32 residual sums
+`>>` is arithmetic: half-up rounding for both signs.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.kernels import _operands as ops
+from nvc.kernels._fixed import clamp8, clamp16, compiled, requant, store_u8, view
+from nvc.kernels._pool import even, parallel, scratch
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_C = 1024
+CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
+
+
+def _check(h, x, dw, proj, up, down):
+    H, W, C = x.shape
+    K = C >> 1
+    if C & 1 or not 4 <= C <= MAX_C:
+        raise ValueError(f"block_s16: C={C} is odd or outside 4..{MAX_C}; the accumulator bounds would not hold")
+    ops.expect("block_s16: h", h, (H, W, K), torch.int8)
+    ops.expect("block_s16: x", x, (H, W, C), torch.int16)
+    sizes = (
+        ("dw", dw, (9, K), K, K),
+        ("proj", proj, (C, K), C, C),
+        ("up", up, (2 * C, C), 2 * C, K),
+        ("down", down, (C, K), C, C),
+    )
+    for layer, (w, bias, mult), shape, n_bias, n_mult in sizes:
+        ops.expect(f"block_s16: w_{layer}", w, shape, torch.int8)
+        ops.expect(f"block_s16: bias_{layer}", bias, (1, n_bias), torch.int32)
+        ops.expect(f"block_s16: mult_{layer}", mult, (1, n_mult), torch.int32)
+
+
+def _rq(acc: Tensor, bias: Tensor, mult: Tensor) -> Tensor:
+    assert acc.abs().max() < 2**23
+    assert (acc + bias).abs().max() < 2**27
+    return ((acc + bias.long()) * mult.long() + 2**32) >> 33
+
+
+def _taps(h: Tensor, w: Tensor) -> Tensor:
+    """int64 [H, W, K]: sums of the depthwise layer."""
+    H, W, K = h.shape
+    padded = torch.full((H + 2, W + 2, K), -128, dtype=torch.int64)
+    padded[1:-1, 1:-1] = h
+    taps = [padded[dy : dy + H, dx : dx + W] * w[3 * dy + dx].long() for dy in range(3) for dx in range(3)]
+    return torch.stack(taps).sum(0)
+
+
+def _gates(x1: Tensor, w: Tensor) -> Tensor:
+    """int64 [H, W, 2 C]: sums of the first feed-forward layer."""
+    return ((x1 + 4) >> 3).clamp(-128, 127) @ w.long().T
+
+
+def _grouped(acc: Tensor, bias: Tensor, mult: Tensor) -> Tensor:
+    assert acc.abs().max() < 2**23
+    assert (acc + bias).abs().max() < 2**27
+    g: Tensor = (acc + bias.long()).clamp(min=0).unflatten(2, (4, -1)).sum(2)
+    assert g.max() < 2**29
+    return ((g * mult.long() + 2**32) >> 33).clamp(0, 255) - 128
+
+
+def reference(
+    h: Tensor,
+    x: Tensor,
+    w_dw: Tensor,
+    bias_dw: Tensor,
+    mult_dw: Tensor,
+    w_proj: Tensor,
+    bias_proj: Tensor,
+    mult_proj: Tensor,
+    w_up: Tensor,
+    bias_up: Tensor,
+    mult_up: Tensor,
+    w_down: Tensor,
+    bias_down: Tensor,
+    mult_down: Tensor,
+) -> Tensor:
+    dw, proj = (w_dw, bias_dw, mult_dw), (w_proj, bias_proj, mult_proj)
+    up, down = (w_up, bias_up, mult_up), (w_down, bias_down, mult_down)
+    _check(h, x, dw, proj, up, down)
+    d = _rq(_taps(h, w_dw), bias_dw, mult_dw).clamp(-128, 127)
+    x1 = (x + _rq(d @ w_proj.long().T, bias_proj, mult_proj)).clamp(-32768, 32767)
+    s = _grouped(_gates(x1, w_up), bias_up, mult_up)
+    y = (x1 + _rq(s @ w_down.long().T, bias_down, mult_down)).clamp(-32768, 32767)
+    return y.to(torch.int16)
+
+
+@compiled
+def _dw(h, w, bias, mult, sums, d, begin, end):
+    H, W, K = h.shape
+    for p in range(begin, end):
+        y = p // W
+        x = p - y * W
+        if 0 < y < H - 1 and 0 < x < W - 1:
+            for k in range(K):
+                top = np.int32(h[y - 1, x - 1, k]) * np.int32(w[0, k]) + np.int32(h[y - 1, x, k]) * np.int32(w[1, k])
+                top += np.int32(h[y - 1, x + 1, k]) * np.int32(w[2, k])
+                mid = np.int32(h[y, x - 1, k]) * np.int32(w[3, k]) + np.int32(h[y, x, k]) * np.int32(w[4, k])
+                mid += np.int32(h[y, x + 1, k]) * np.int32(w[5, k])
+                low = np.int32(h[y + 1, x - 1, k]) * np.int32(w[6, k]) + np.int32(h[y + 1, x, k]) * np.int32(w[7, k])
+                low += np.int32(h[y + 1, x + 1, k]) * np.int32(w[8, k])
+                d[p - begin, k] = clamp8(requant(np.int32(top + mid + low), bias[k], mult[k]))
+        else:
+            sums[:] = 0
+            for t in range(9):
+                i = y - 1 + t // 3
+                j = x - 1 + t % 3
+                if 0 <= i < H and 0 <= j < W:
+                    for k in range(K):
+                        sums[k] += np.int32(h[i, j, k]) * np.int32(w[t, k])
+                else:
+                    for k in range(K):
+                        sums[k] -= np.int32(w[t, k]) << np.int32(7)
+            for k in range(K):
+                d[p - begin, k] = clamp8(requant(sums[k], bias[k], mult[k]))
+
+
+@compiled
+def _residual_view(acc, bias, mult, x, x1, a):
+    for p in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            v = clamp16(np.int32(x[p, c]) + requant(acc[p, c], bias[c], mult[c]))
+            x1[p, c] = v
+            a[p, c] = view(v)
+
+
+@compiled
+def _group(acc, bias, mult, s, n):
+    K = mult.shape[0]
+    for p in range(n):
+        for k in range(K):
+            g = np.int32(max(np.int32(acc[p, k] + bias[k]), np.int32(0)))
+            g = np.int32(g + max(np.int32(acc[p, K + k] + bias[K + k]), np.int32(0)))
+            g = np.int32(g + max(np.int32(acc[p, 2 * K + k] + bias[2 * K + k]), np.int32(0)))
+            g = np.int32(g + max(np.int32(acc[p, 3 * K + k] + bias[3 * K + k]), np.int32(0)))
+            s[p, k] = store_u8(requant(g, np.int32(0), mult[k]))
+
+
+@compiled
+def _residual(acc, bias, mult, x1, out):
+    for p in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[p, c] = clamp16(np.int32(x1[p, c]) + requant(acc[p, c], bias[c], mult[c]))
+
+
+def cpu(
+    h: Tensor,
+    x: Tensor,
+    w_dw: Tensor,
+    bias_dw: Tensor,
+    mult_dw: Tensor,
+    w_proj: Tensor,
+    bias_proj: Tensor,
+    mult_proj: Tensor,
+    w_up: Tensor,
+    bias_up: Tensor,
+    mult_up: Tensor,
+    w_down: Tensor,
+    bias_down: Tensor,
+    mult_down: Tensor,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    dw, proj = (w_dw, bias_dw, mult_dw), (w_proj, bias_proj, mult_proj)
+    up, down = (w_up, bias_up, mult_up), (w_down, bias_down, mult_down)
+    _check(h, x, dw, proj, up, down)
+    H, W, C = x.shape
+    K = C >> 1
+    out = ops.output("block_s16", out, (H, W, C), torch.int16, x.device)
+    hs, xs, os, taps = h.numpy(), x.reshape(-1, C).numpy(), out.view(-1, C).numpy(), w_dw.numpy()
+    rq_dw, rq_proj, rq_up, rq_down = ((b[0].numpy(), m[0].numpy()) for _, b, m in (dw, proj, up, down))
+
+    t_proj, t_up, t_down = w_proj.t(), w_up.t(), w_down.t()
+    rows = even(H * W, CHUNK)
+
+    def chunk(begin, end):
+        half, half_np = scratch("half", (rows, K), torch.int8)
+        a, a_np = scratch("a", (rows, C), torch.int8)
+        acc, acc_np = scratch("acc", (rows, C), torch.int32)
+        wide, wide_np = scratch("acc", (rows, 2 * C), torch.int32)
+        _, x1_np = scratch("x1", (rows, C), torch.int16)
+        _, sums_np = scratch("sums", (K,), torch.int32)
+        _dw(hs, taps, *rq_dw, sums_np, half_np, begin, end)
+        torch._int_mm(half, t_proj, out=acc)
+        _residual_view(acc_np, *rq_proj, xs[begin:end], x1_np, a_np)
+        torch._int_mm(a, t_up, out=wide)
+        _group(wide_np, *rq_up, half_np, end - begin)
+        torch._int_mm(half, t_down, out=acc)
+        _residual(acc_np, *rq_down, x1_np, os[begin:end])
+
+    parallel(chunk, H * W, rows)
+    return out
+
+
+def _set_boundaries(h, x, w_dw, bias_dw, mult_dw, w_proj, bias_proj, mult_proj, w_up, bias_up, mult_up, w_down, **last):
+    """Each layer in turn gets tables that fit its sums; an error in one shows through the weights of the next."""
+    C, P = x.shape[2], x.shape[0] * x.shape[1]
+    K = C >> 1
+    acc = _taps(h, w_dw)
+    ops.on_boundary(bias_dw, mult_dw, 0, acc.view(P, K), 0)
+    acc = _rq(acc, bias_dw, mult_dw).clamp(-128, 127) @ w_proj.long().T
+    ops.on_boundary(bias_proj, mult_proj, 0, acc.view(P, C), 0)
+    x1 = (x + _rq(acc, bias_proj, mult_proj)).clamp(-32768, 32767)
+    acc, n = _gates(x1, w_up), torch.arange(2 * C)
+    mult_up[:] = 2**30
+    # four positive terms of a group add up to 8 * 100 + 3 or 4
+    bias_up[0] = (200 + (n >= 3 * K) * (3 + (n & 1)) - acc.view(P, 2 * C)[n % K % P, n]).int()
+    acc = _grouped(acc, bias_up, mult_up) @ w_down.long().T
+    ops.on_boundary(last["bias_down"], last["mult_down"], 0, acc.view(P, C), 0)
+
+
+def make(case: Case, fill: Fill) -> dict[str, Tensor]:
+    H, W, C = case
+    K = C >> 1
+    args = {"h": fill((H, W, K), -128, 127, torch.int8), "x": ops.stream(fill, (H, W, C))}
+    for layer, shape in (("dw", (9, K)), ("proj", (C, K)), ("up", (2 * C, C)), ("down", (C, K))):
+        bias, mult = ops.tables(fill, 1, K if layer == "dw" else shape[0])
+        mult = mult[:, :K].contiguous() if layer == "up" else mult
+        args |= {f"w_{layer}": ops.weights(fill, shape), f"bias_{layer}": bias, f"mult_{layer}": mult}
+    if fill.pattern == "boundary":
+        _set_boundaries(**args)
+    return args
+
+
+def cost(case: Case) -> Cost:
+    H, W, C = case
+    # h, x and out once, then the weights
+    return Cost(bytes=H * W * (C // 2 + 4 * C) + 3 * C * C + 44 * C, macs=H * W * (9 * C // 2 + 3 * C * C))
+
+
+block_s16 = Kernel(
+    name="block_s16",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((1, 1, 4), (1, 9, 8), (3, 2, 34), (13, 41, 64), (20, 31, 128), (6, 7, 256)),
+    bench_cases=((45, 80, 128), (90, 160, 128), (135, 240, 256)),
+    cost=cost,
+)

@@ -1,0 +1,134 @@
+"""Pointwise convolution of the 8-bit view of an s16, and of an optional second int8 operand, to an s16.
+
+    A[p, k]   = clamp((x[p, k] + 4) >> 3, -128, 127)     for k < C
+              = b[p, k - C]                              for C <= k < K = C + K2
+    acc[p, n] = sum_k A[p, k] * w[n, k]
+    out[p, n] = clamp(((acc[p, n] + bias[row, n]) * mult[row, n] + 2^32) >> 33, -32768, 32767)
+
+    name    shape        dtype   range
+    x       [H, W, C]    int16   full
+    b       [H, W, K2]   int8    full; or None, K2 = 0
+    w       [N, K]       int8    -63 .. 63
+    bias    [R, N]       int32   |b| <= 2^26
+    mult    [R, N]       int32   0 .. 2^31-1
+    row     [1]          int32   0 .. R-1
+    out     [H, W, N]    int16   full
+
+Bounds (2 <= K <= 1024, checked; the others by the exporter):
+    |A w| < 2^13, |acc| < 2^23, |acc + bias| < 2^27      -> int32 accumulator
+    |(acc + bias) mult| < 2^58, plus 2^32      < 2^59    -> int64 product
+`>>` is arithmetic: half-up rounding for both signs. With one input channel `torch._int_mm` returns garbage: hence 2.
+"""
+
+import torch
+from torch import Tensor
+
+from nvc.kernels import _operands as ops
+from nvc.kernels._fixed import clamp16, compiled, requant, view
+from nvc.kernels._pool import even, parallel, scratch
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_K = 1024
+CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
+
+
+def _check(x, b, w, bias, mult):
+    (H, W, C), K2, N, R = x.shape, 0 if b is None else b.shape[2], w.shape[0], bias.shape[0]
+    if not 2 <= C + K2 <= MAX_K:
+        raise ValueError(f"conv1x1_s16: C+K2={C + K2} is outside 2..{MAX_K}; the accumulator bound would not hold")
+    ops.expect("conv1x1_s16: x", x, (H, W, C), torch.int16)
+    if b is not None:
+        ops.expect("conv1x1_s16: b", b, (H, W, K2), torch.int8)
+    ops.expect("conv1x1_s16: w", w, (N, C + K2), torch.int8)
+    ops.expect("conv1x1_s16: bias", bias, (R, N), torch.int32)
+    ops.expect("conv1x1_s16: mult", mult, (R, N), torch.int32)
+
+
+def reference(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor) -> Tensor:
+    _check(x, b, w, bias, mult)
+    r = ops.row_index("conv1x1_s16", row, bias.shape[0])
+    a = ((x.long() + 4) >> 3).clamp(-128, 127)
+    if b is not None:
+        a = torch.cat((a, b.long()), dim=2)
+    acc = a @ w.long().T
+    assert acc.abs().max() < 2**23
+    assert (acc + bias[r]).abs().max() < 2**27
+    y = ((acc + bias[r].long()) * mult[r].long() + 2**32) >> 33
+    return y.clamp(-32768, 32767).to(torch.int16)
+
+
+@compiled
+def _join(x, b, a):
+    C = x.shape[1]
+    for p in range(x.shape[0]):
+        for c in range(C):
+            a[p, c] = view(x[p, c])
+        for k in range(b.shape[1]):
+            a[p, C + k] = b[p, k]
+
+
+@compiled
+def _requant(acc, bias, mult, out):
+    for p in range(out.shape[0]):
+        for n in range(out.shape[1]):
+            out[p, n] = clamp16(requant(acc[p, n], bias[n], mult[n]))
+
+
+def cpu(
+    x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, b, w, bias, mult)
+    (H, W, C), (N, K), r = x.shape, w.shape, ops.row_index("conv1x1_s16", row, bias.shape[0])
+    out = ops.output("conv1x1_s16", out, (H, W, N), torch.int16, x.device)
+    second = torch.empty((H, W, 0), dtype=torch.int8) if b is None else b
+    xs, bs, os = x.reshape(-1, C).numpy(), second.reshape(H * W, K - C).numpy(), out.view(-1, N).numpy()
+    bias_r, mult_r, wt = bias[r].numpy(), mult[r].numpy(), w.t()
+
+    rows = even(H * W, CHUNK)
+
+    def chunk(begin, end):
+        a, a_np = scratch("a", (rows, K), torch.int8)
+        acc, acc_np = scratch("acc", (rows, N), torch.int32)
+        _join(xs[begin:end], bs[begin:end], a_np)
+        torch._int_mm(a, wt, out=acc)
+        _requant(acc_np, bias_r, mult_r, os[begin:end])
+
+    parallel(chunk, H * W, rows)
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Tensor | None]:
+    H, W, C, K2, N, R, r = case
+    boundary = fill.pattern == "boundary"
+    x = ops.stream(fill, (H, W, C))
+    b = fill((H, W, K2), 96 if boundary else -128, 127, torch.int8) if K2 else None
+    w = ops.weights(fill, (N, C + K2))
+    bias, mult = ops.tables(fill, R, N)
+    if boundary:
+        a = ((x.long() + 4) >> 3).clamp(-128, 127)
+        a = a if b is None else torch.cat((a, b.long()), dim=2)
+        ops.on_boundary(bias, mult, r, a.view(H * W, -1) @ w.long().T, -1000)
+    return {"x": x, "b": b, "w": w, "bias": bias, "mult": mult, "row": torch.tensor([r], dtype=torch.int32)}
+
+
+def cost(case: Case) -> Cost:
+    H, W, C, K2, N, _, _ = case
+    return Cost(bytes=H * W * (2 * C + K2 + 2 * N) + N * (C + K2) + 8 * N, macs=H * W * N * (C + K2))
+
+
+conv1x1_s16 = Kernel(
+    name="conv1x1_s16",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=(
+        (1, 1, 2, 0, 1, 1, 0),
+        (3, 5, 7, 10, 9, 3, 1),
+        (13, 41, 64, 96, 64, 128, 127),
+        (8, 32, 128, 0, 128, 1, 0),
+        (5, 7, 256, MAX_K - 256, 129, 2, 1),
+    ),
+    bench_cases=((90, 160, 128, 0, 128, 1, 0), (90, 160, 128, 96, 128, 128, 127), (135, 240, 256, 96, 256, 128, 127)),
+    cost=cost,
+)

@@ -1,0 +1,146 @@
+"""Space-to-depth by two, then a pointwise convolution of the 8-bit view of an s16 and of an optional int8 operand.
+
+    A[y, x, (2 dy + dx) C + c] = clamp((in[min(2 y + dy, H-1), min(2 x + dx, W-1), c] + 4) >> 3, -128, 127)
+    A[y, x, 4 C + k]           = b[y, x, k]
+    acc[y, x, n] = sum_k A[y, x, k] * w[n, k]
+    out[y, x, n] = clamp(((acc + bias[row, n]) * mult[row, n] + 2^32) >> 33, -32768, 32767)
+
+    name    shape          dtype   range
+    x       [H, W, C]      int16   full; `in` above
+    b       [h, w, K2]     int8    full; h = ceil(H / 2), w = ceil(W / 2); or None, K2 = 0
+    w       [N, 4 C + K2]  int8    -63 .. 63
+    bias    [R, N]         int32   |b| <= 2^26
+    mult    [R, N]         int32   0 .. 2^31-1
+    row     [1]            int32   0 .. R-1
+    out     [h, w, N]      int16   full
+
+Bounds (4 C + K2 <= 2048, checked; the others by the exporter):
+    |A w| < 2^13, |acc| < 2^24, |acc + bias| < 2^27      -> int32 accumulator
+    |(acc + bias) mult| < 2^58, plus 2^32      < 2^59    -> int64 product
+`>>` is arithmetic: half-up rounding for both signs.
+"""
+
+import torch
+from torch import Tensor
+
+from nvc.kernels import _operands as ops
+from nvc.kernels._fixed import clamp16, compiled, requant, view
+from nvc.kernels._pool import even, parallel, scratch
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_K = 2048
+CHUNK = 256  # output pixels: accumulators of a chunk stay in the second-level cache
+
+
+def _check(x, b, w, bias, mult):
+    (H, W, C), K2, N, R = x.shape, 0 if b is None else b.shape[2], w.shape[0], bias.shape[0]
+    if not 1 <= 4 * C + K2 <= MAX_K:
+        raise ValueError(f"down2_s16: 4C+K2={4 * C + K2} is outside 1..{MAX_K}; the accumulator bound would not hold")
+    ops.expect("down2_s16: x", x, (H, W, C), torch.int16)
+    if b is not None:
+        ops.expect("down2_s16: b", b, ((H + 1) >> 1, (W + 1) >> 1, K2), torch.int8)
+    ops.expect("down2_s16: w", w, (N, 4 * C + K2), torch.int8)
+    ops.expect("down2_s16: bias", bias, (R, N), torch.int32)
+    ops.expect("down2_s16: mult", mult, (R, N), torch.int32)
+
+
+def _gathered(x: Tensor, b: Tensor | None) -> Tensor:
+    """int64 A of the header, [h, w, 4 C + K2]."""
+    H, W, _ = x.shape
+    y, z = torch.arange(0, H, 2), torch.arange(0, W, 2)
+    rows, columns = (y, (y + 1).clamp(max=H - 1)), (z, (z + 1).clamp(max=W - 1))
+    a = ((x.long() + 4) >> 3).clamp(-128, 127)
+    parts = [a[row][:, column] for row in rows for column in columns]
+    return torch.cat(parts if b is None else [*parts, b.long()], dim=2)
+
+
+def reference(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor) -> Tensor:
+    _check(x, b, w, bias, mult)
+    r = ops.row_index("down2_s16", row, bias.shape[0])
+    acc = _gathered(x, b) @ w.long().T
+    assert acc.abs().max() < 2**24
+    assert (acc + bias[r]).abs().max() < 2**27
+    v = ((acc + bias[r].long()) * mult[r].long() + 2**32) >> 33
+    return v.clamp(-32768, 32767).to(torch.int16)
+
+
+@compiled
+def _gather(x, b, a, begin, end):
+    H, W, C = x.shape
+    w2 = (W + 1) >> 1
+    for p in range(begin, end):
+        y = p // w2
+        z = p - y * w2
+        for t in range(4):
+            i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
+            for c in range(C):
+                a[p - begin, t * C + c] = view(x[i, j, c])
+        for k in range(b.shape[1]):
+            a[p - begin, 4 * C + k] = b[p, k]
+
+
+@compiled
+def _requant(acc, bias, mult, out):
+    for p in range(out.shape[0]):
+        for n in range(out.shape[1]):
+            out[p, n] = clamp16(requant(acc[p, n], bias[n], mult[n]))
+
+
+def cpu(
+    x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, b, w, bias, mult)
+    (H, W, C), (N, K), r = x.shape, w.shape, ops.row_index("down2_s16", row, bias.shape[0])
+    h, w2 = (H + 1) >> 1, (W + 1) >> 1
+    out = ops.output("down2_s16", out, (h, w2, N), torch.int16, x.device)
+    second = torch.empty((h, w2, 0), dtype=torch.int8) if b is None else b
+    xs, bs, os = x.numpy(), second.reshape(h * w2, K - 4 * C).numpy(), out.view(-1, N).numpy()
+    bias_r, mult_r, wt = bias[r].numpy(), mult[r].numpy(), w.t()
+
+    rows = even(h * w2, CHUNK)
+
+    def chunk(begin, end):
+        a, a_np = scratch("a", (rows, K), torch.int8)
+        acc, acc_np = scratch("acc", (rows, N), torch.int32)
+        _gather(xs, bs, a_np, begin, end)
+        torch._int_mm(a, wt, out=acc)
+        _requant(acc_np, bias_r, mult_r, os[begin:end])
+
+    parallel(chunk, h * w2, rows)
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Tensor | None]:
+    H, W, C, K2, N, R, r = case
+    boundary = fill.pattern == "boundary"
+    x = ops.stream(fill, (H, W, C))
+    b = fill(((H + 1) >> 1, (W + 1) >> 1, K2), 96 if boundary else -128, 127, torch.int8) if K2 else None
+    w = ops.weights(fill, (N, 4 * C + K2))
+    bias, mult = ops.tables(fill, R, N)
+    if boundary:
+        ops.on_boundary(bias, mult, r, _gathered(x, b).flatten(0, 1) @ w.long().T, -1000)
+    return {"x": x, "b": b, "w": w, "bias": bias, "mult": mult, "row": torch.tensor([r], dtype=torch.int32)}
+
+
+def cost(case: Case) -> Cost:
+    H, W, C, K2, N, _, _ = case
+    P, K = ((H + 1) >> 1) * ((W + 1) >> 1), 4 * C + K2
+    return Cost(bytes=2 * H * W * C + P * (K2 + 2 * N) + N * K + 8 * N, macs=P * N * K)
+
+
+down2_s16 = Kernel(
+    name="down2_s16",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=(
+        (1, 1, 1, 0, 1, 1, 0),
+        (2, 3, 5, 7, 6, 3, 1),
+        (37, 41, 64, 32, 64, 128, 127),
+        (33, 32, 128, 0, 128, 1, 0),
+        (6, 5, 256, MAX_K - 1024, 65, 2, 1),
+    ),
+    bench_cases=((90, 160, 128, 0, 128, 128, 127), (90, 160, 128, 128, 128, 1, 0), (135, 240, 256, 0, 256, 128, 127)),
+    cost=cost,
+)

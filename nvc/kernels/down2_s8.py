@@ -1,0 +1,125 @@
+"""Space-to-depth by two, then a pointwise convolution, u8 to s8.
+
+    A[y, x, (2 dy + dx) C + c] = in[min(2 y + dy, H-1), min(2 x + dx, W-1), c]
+    acc[y, x, n] = sum_k A[y, x, k] * w[n, k]
+    out[y, x, n] = clamp(((acc + bias[n]) * mult[n] + 2^32) >> 33, -128, 127)
+
+    name    shape        dtype   range
+    x       [H, W, C]    int8    full, u - 128; `in` above
+    w       [N, 4 C]     int8    -63 .. 63
+    bias    [1, N]       int32   |b| <= 2^26
+    mult    [1, N]       int32   0 .. 2^31-1
+    out     [h, w, N]    int8    full; h = ceil(H / 2), w = ceil(W / 2)
+
+Bounds (4 C <= 1024, checked; the others by the exporter):
+    |A w| < 2^13, |acc| < 2^23, |acc + bias| < 2^27      -> int32 accumulator
+    |(acc + bias) mult| < 2^58, plus 2^32      < 2^59    -> int64 product
+`>>` is arithmetic: half-up rounding for both signs.
+"""
+
+import torch
+from torch import Tensor
+
+from nvc.kernels import _operands as ops
+from nvc.kernels._fixed import clamp8, compiled, requant
+from nvc.kernels._pool import even, parallel, scratch
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_C = 256
+CHUNK = 256  # output pixels: accumulators of a chunk stay in the second-level cache
+
+
+def _check(x, w, bias, mult):
+    (H, W, C), N = x.shape, w.shape[0]
+    if not 1 <= C <= MAX_C:
+        raise ValueError(f"down2_s8: C={C} is outside 1..{MAX_C}; the accumulator bound would not hold")
+    ops.expect("down2_s8: x", x, (H, W, C), torch.int8)
+    ops.expect("down2_s8: w", w, (N, 4 * C), torch.int8)
+    ops.expect("down2_s8: bias", bias, (1, N), torch.int32)
+    ops.expect("down2_s8: mult", mult, (1, N), torch.int32)
+
+
+def _gathered(x: Tensor) -> Tensor:
+    """int64 A of the header, [h, w, 4 C]."""
+    H, W, _ = x.shape
+    y, z = torch.arange(0, H, 2), torch.arange(0, W, 2)
+    rows, columns = (y, (y + 1).clamp(max=H - 1)), (z, (z + 1).clamp(max=W - 1))
+    a = x.long()
+    return torch.cat([a[row][:, column] for row in rows for column in columns], dim=2)
+
+
+def reference(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> Tensor:
+    _check(x, w, bias, mult)
+    acc = _gathered(x) @ w.long().T
+    assert acc.abs().max() < 2**23
+    assert (acc + bias).abs().max() < 2**27
+    v = ((acc + bias.long()) * mult.long() + 2**32) >> 33
+    return v.clamp(-128, 127).to(torch.int8)
+
+
+@compiled
+def _gather(x, a, begin, end):
+    H, W, C = x.shape
+    w2 = (W + 1) >> 1
+    for p in range(begin, end):
+        y = p // w2
+        z = p - y * w2
+        for t in range(4):
+            i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
+            for c in range(C):
+                a[p - begin, t * C + c] = x[i, j, c]
+
+
+@compiled
+def _requant(acc, bias, mult, out):
+    for p in range(out.shape[0]):
+        for n in range(out.shape[1]):
+            out[p, n] = clamp8(requant(acc[p, n], bias[n], mult[n]))
+
+
+def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
+    _check(x, w, bias, mult)
+    (H, W, _), (N, K) = x.shape, w.shape
+    h, w2 = (H + 1) >> 1, (W + 1) >> 1
+    out = ops.output("down2_s8", out, (h, w2, N), torch.int8, x.device)
+    xs, os, b, m, wt = x.numpy(), out.view(-1, N).numpy(), bias[0].numpy(), mult[0].numpy(), w.t()
+
+    rows = even(h * w2, CHUNK)
+
+    def chunk(begin, end):
+        a, a_np = scratch("a", (rows, K), torch.int8)
+        acc, acc_np = scratch("acc", (rows, N), torch.int32)
+        _gather(xs, a_np, begin, end)
+        torch._int_mm(a, wt, out=acc)
+        _requant(acc_np, b, m, os[begin:end])
+
+    parallel(chunk, h * w2, rows)
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Tensor]:
+    H, W, C, N = case
+    x = fill((H, W, C), 96 if fill.pattern == "boundary" else -128, 127, torch.int8)
+    w = ops.weights(fill, (N, 4 * C))
+    bias, mult = ops.tables(fill, 1, N)
+    if fill.pattern == "boundary":
+        ops.on_boundary(bias, mult, 0, _gathered(x).flatten(0, 1) @ w.long().T, -50)
+    return {"x": x, "w": w, "bias": bias, "mult": mult}
+
+
+def cost(case: Case) -> Cost:
+    H, W, C, N = case
+    P = ((H + 1) >> 1) * ((W + 1) >> 1)
+    return Cost(bytes=H * W * C + P * N + 4 * N * C + 8 * N, macs=4 * P * N * C)
+
+
+down2_s8 = Kernel(
+    name="down2_s8",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((1, 1, 1, 1), (2, 3, 5, 6), (37, 41, 64, 64), (33, 32, 128, 128), (6, 5, MAX_C, 65)),
+    bench_cases=((23, 40, 128, 64), (34, 60, 256, 128)),
+    cost=cost,
+)

@@ -1,0 +1,106 @@
+"""Motion-compensated prediction of a picture, packed to 96 channels at 1/8.
+
+    luma:   value = clamp((sum_y sum_x f_y f_x p + 2^11) >> 12, 0, 255), HEVC's 8-tap quarter-pel taps
+    chroma: the same with HEVC's 4-tap taps; the vector is the luma one, in eighths of a chroma sample
+
+    name      shape             dtype  range
+    y         [Hp, Wp]          uint8  full          Hp, Wp multiples of 16
+    u, v      [Hp/2, Wp/2]      uint8  full
+    mv        [Hp/16, Wp/16, 2] int16  full          (dy, dx) in quarter pel
+    out       [Hp/8, Wp/8, 96]  int8   value - 128   channels contiguous, positions may be strided
+
+Channels: 8 i + j of a position's 8x8 luma samples, 64 + 4 i + j of its 4x4 U samples, 80 + 4 i + j of its V samples.
+Coordinates are clamped to the plane, so every vector is legal. Bounds: see `_motion`.
+"""
+
+from typing import Any
+
+import torch
+
+from nvc.kernels._motion import CHROMA, LUMA, MV_MAX, interpolated, require_plane
+from nvc.kernels._motion_blocks import compensate
+from nvc.kernels._pool import parallel
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+
+def _check(y, u, v, mv):
+    require_plane("y", y, 16)
+    require_plane("u", u, 8)
+    require_plane("v", v, 8)
+    h, w = y.shape
+    if u.shape != (h // 2, w // 2) or v.shape != u.shape:
+        raise ValueError(f"motion_compensate: chroma {tuple(u.shape)}, {tuple(v.shape)} is not half of {(h, w)}")
+    if mv.dtype != torch.int16 or mv.shape != (h // 16, w // 16, 2):
+        raise ValueError(f"motion_compensate: mv {mv.dtype} {tuple(mv.shape)} is not one int16 pair per block")
+
+
+def _tiles(blocks, size):
+    """[bh, bw, 2 size, 2 size] -> [2 bh, 2 bw, size * size]."""
+    bh, bw = blocks.shape[:2]
+    tiles = blocks.reshape(bh, bw, 2, size, 2, size).permute(0, 2, 1, 4, 3, 5)
+    return tiles.reshape(2 * bh, 2 * bw, size * size)
+
+
+def reference(y, u, v, mv):
+    _check(y, u, v, mv)
+    mv = mv.long()
+    planes = (
+        _tiles(interpolated(y, mv, LUMA, 16), 8),
+        _tiles(interpolated(u, mv, CHROMA, 8), 4),
+        _tiles(interpolated(v, mv, CHROMA, 8), 4),
+    )
+    return (torch.cat(planes, 2) - 128).to(torch.int8)
+
+
+def cpu(y, u, v, mv, *, out=None):
+    _check(y, u, v, mv)
+    h, w = y.shape
+    out = torch.empty((h // 8, w // 8, 96), dtype=torch.int8) if out is None else out
+    if out.shape != (h // 8, w // 8, 96) or out.dtype != torch.int8 or out.stride(2) != 1:
+        raise ValueError(f"motion_compensate: out {out.dtype} {tuple(out.shape)}, strides {out.stride()}")
+    across, along = out.stride()[:2]
+    extent = (h // 8 - 1) * across + (w // 8 - 1) * along + 96
+    flat = out.as_strided((extent,), (1,)).numpy()  # compiled loops need unit strides to be known
+    a, b, c, d = (t.contiguous().numpy() for t in (y, u, v, mv))
+    parallel(lambda r0, r1: compensate(a, b, c, d, flat, across, along, r0, r1), h // 16, 4)
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Any]:
+    h, w = case
+    return {
+        "y": fill((h, w), 0, 255, torch.uint8),
+        "u": fill((h // 2, w // 2), 0, 255, torch.uint8),
+        "v": fill((h // 2, w // 2), 0, 255, torch.uint8),
+        "mv": _vectors(h // 16, w // 16, fill),
+    }
+
+
+def _vectors(bh, bw, fill):
+    """`boundary`: every pair of phases, mostly inside the picture; `corner`: beyond what an encoder may choose."""
+    match fill.pattern:
+        case "boundary":
+            n = torch.arange(bh * bw)
+            phases = torch.stack((n >> 3, n), -1).reshape(bh, bw, 2) & 7
+            return (phases + 8 * fill((bh, bw, 2), -1, 1, torch.int64)).short()
+        case "corner":
+            return fill((bh, bw, 2), -32768, 32767, torch.int16)
+        case _:
+            return fill((bh, bw, 2), -MV_MAX, MV_MAX, torch.int16)
+
+
+def cost(case: Case) -> Cost:
+    h, w = case
+    return Cost(bytes=3 * h * w + h * w // 64, macs=h * w * 16 + h * w // 2 * 8)
+
+
+motion_compensate = Kernel(
+    name="motion_compensate",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((16, 16), (16, 48), (64, 32), (128, 144), (160, 192)),
+    bench_cases=((368, 640), (720, 1280)),
+    cost=cost,
+)

@@ -1,0 +1,197 @@
+"""Block motion search for the encoder: one quarter-pel vector for each 16x16 block, all blocks independent in a pass.
+
+Integer and deterministic, but not normative: a decoder never searches. Every pass reads the vectors of the pass before
+(of the block and of its neighbours) and writes new ones, so a pass is one parallel launch. Within a pass a block takes
+the first of its candidates with the least cost.
+
+1. Coarse: planes of 16x16 means, a window of 5x5 means around the block, whole displacements dy -5..5, dx -8..7; cost
+   SAD + |dy| + |dx|, candidates in raster order.
+2. Quarter: planes of 4x4 means, a window of 8x8 means around the block; dy -8..7, dx -8..7 around zero and dy -3..3,
+   dx -8..7 around four times the coarse vector, in this order; cost SAD + |dy| + |dx|.
+3. From here the cost of v is SAD(16x16) + ((rate * bits(v - p)) >> 4), where p predicts the block from the vectors of
+   the previous pass (`mv_residual`) and bits is the sum over components of 2 * bit_length(|d|) + 1. Twice: the 7x7
+   whole pixels around, then zero, p and the eight neighbours' vectors (left, top, right, bottom, then the corners).
+4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
+5. Zero, p and the neighbours once more. In 3 to 5 the block's own vector is the first candidate.
+
+Candidates are clamped so that a block's corner lies within 64 pixels outside the plane. With |dy| <= 80 + 12 + 6 and
+|dx| <= 128 + 32 + 6 pixels before sub-pel steps, components stay below 2047. rate is clamped to 0..2^20; then a cost is
+at most 2^16 + (2^20 * 54 >> 4) < 2^22.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.kernels import _motion_cpu as passes
+from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
+from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
+from nvc.kernels._pool import parallel
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_RATE = 2**20
+
+
+def require(cur: Tensor, ref: Tensor, rate: Tensor) -> None:
+    """Raises ValueError for planes of different or unsuitable shapes, or a rate that isn't int32 [1]."""
+    require_plane("cur", cur, 16)
+    require_plane("ref", ref, 16)
+    if cur.shape != ref.shape or rate.dtype != torch.int32 or rate.shape != (1,):
+        raise ValueError("motion_search needs planes of one shape and an int32 [1] rate")
+
+
+class Choice:
+    """Running minimum of every block: the first candidate with the least cost."""
+
+    def __init__(self, cost: Tensor, mv: Tensor) -> None:
+        self.cost, self.mv = cost, mv
+
+    def offer(self, cost: Tensor, mv: Tensor) -> None:
+        better = cost < self.cost
+        self.cost, self.mv = torch.where(better, cost, self.cost), torch.where(better[..., None], mv, self.mv)
+
+
+def shrunk(plane: Tensor) -> Tensor:
+    """Rounded 4x4 means, int64."""
+    h, w = plane.shape
+    return (plane.reshape(h // 4, 4, w // 4, 4).sum((1, 3)) + 8) >> 4
+
+
+def distance(cur: Tensor, ref: Tensor, mv: Tensor, pitch: int, size: int) -> Tensor:
+    """SAD + |dy| + |dx| of the windows of `size` samples centred on blocks of `pitch` samples, ref's moved by mv."""
+    at = [torch.arange(n // pitch) * pitch - (size - pitch) // 2 for n in cur.shape]
+    top, left = torch.meshgrid(*at, indexing="ij")
+    there = windows(ref, top + mv[..., 0], left + mv[..., 1], size)
+    return (windows(cur, top, left, size) - there).abs().sum((2, 3)) + mv.abs().sum(2)
+
+
+def hierarchy(cur: Tensor, ref: Tensor) -> Tensor:
+    """Passes 1 and 2: int64 [bh, bw, 2] in quarter pel."""
+    cur4, ref4 = shrunk(cur.long()), shrunk(ref.long())
+    cur16, ref16 = shrunk(cur4), shrunk(ref4)
+    zero = torch.zeros(*cur16.shape, 2, dtype=torch.int64)
+    coarse, best = (Choice(torch.full(zero.shape[:2], LARGE), zero) for _ in range(2))
+    for v in torch.cartesian_prod(torch.arange(-5, 6), torch.arange(-8, 8)):
+        coarse.offer(distance(cur16, ref16, zero + v, 1, 5), zero + v)
+    for centre, rows in ((zero, torch.arange(-8, 8)), (4 * coarse.mv, torch.arange(-3, 4))):
+        for v in torch.cartesian_prod(rows, torch.arange(-8, 8)):
+            best.offer(distance(cur4, ref4, centre + v, 4, 8), centre + v)
+    return 16 * best.mv
+
+
+def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
+    """cur, ref uint8 [H, W]; rate int32 [1], sixteenths of a SAD unit per bit -> mv int16 [H / 16, W / 16, 2]."""
+    require(cur, ref, rate)
+    h, w = cur.shape
+    blocks = cur.reshape(h // 16, 16, w // 16, 16).transpose(1, 2).long()
+    price = rate.long().clamp(0, MAX_RATE)
+    corner = torch.stack(torch.meshgrid(torch.arange(0, h, 16), torch.arange(0, w, 16), indexing="ij"), 2)
+    lowest, highest = -4 * (corner + 64), 4 * (torch.tensor((h, w)) - 16 - corner + 64)
+
+    def clamped(mv: Tensor) -> Tensor:
+        return mv.clamp(lowest, highest)
+
+    def cost(mv: Tensor, predicted: Tensor) -> Tensor:
+        bits = (((mv - predicted).abs()[..., None] >> torch.arange(13)) > 0).sum((2, 3)) * 2 + 2
+        return (interpolated(ref, mv, LUMA, 16) - blocks).abs().sum((2, 3)) + ((price * bits) >> 4)
+
+    def around(mv: Tensor, offsets: Tensor) -> Tensor:
+        best, predicted = Choice(cost(mv, predictor(mv)), mv), predictor(mv)
+        for v in offsets:
+            best.offer(cost(clamped(mv + v), predicted), clamped(mv + v))
+        return best.mv
+
+    def neighbourly(mv: Tensor) -> Tensor:
+        best, predicted = Choice(cost(mv, predictor(mv)), mv), predictor(mv)
+        for v in (torch.zeros_like(mv), clamped(predicted)):
+            best.offer(cost(v, predicted), v)
+        for dy, dx in NEIGHBOURS.tolist():
+            there = torch.zeros_like(mv)  # once more, where there is no neighbour
+            there[max(0, -dy) : h // 16 - max(0, dy), max(0, -dx) : w // 16 - max(0, dx)] = mv[
+                max(0, dy) : h // 16 + min(0, dy), max(0, dx) : w // 16 + min(0, dx)
+            ]
+            best.offer(cost(clamped(there), predicted), clamped(there))
+        return best.mv
+
+    mv = clamped(hierarchy(cur, ref))
+    for _ in range(2):
+        mv = neighbourly(around(mv, 4 * torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))))
+    for step in (2, 1):
+        mv = around(mv, step * torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1))
+    return neighbourly(mv).short()
+
+
+def means(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rounded means of 4x4 and of 16x16, with replicated margins."""
+    h, w = plane.shape
+    fine = np.empty((h // 4 + 2 * QUARTER_MARGIN, w // 4 + 2 * QUARTER_MARGIN), np.uint8)
+    coarse = np.empty((h // 16 + 2 * COARSE_MARGIN, w // 16 + 2 * COARSE_MARGIN), np.uint8)
+    passes.shrink(plane, 0, fine, QUARTER_MARGIN)
+    passes.shrink(fine, QUARTER_MARGIN, coarse, COARSE_MARGIN)
+    return fine, coarse
+
+
+def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) -> Tensor:
+    require(cur, ref, rate)
+    h, w = cur.shape
+    bh, bw = h // 16, w // 16
+    out = torch.empty((bh, bw, 2), dtype=torch.int16) if out is None else out
+    a, b = cur.contiguous().numpy(), ref.contiguous().numpy()
+    price = min(max(int(rate), 0), MAX_RATE)
+    wide = np.empty((h + 2 * MARGIN, w + 2 * MARGIN), np.uint8)
+    pyramids: list[tuple[np.ndarray, np.ndarray]] = [()] * 2  # type: ignore[list-item]
+
+    def prepare(first: int, last: int) -> None:
+        for n in range(first, last):
+            pyramids[n] = means((a, b)[n])
+            if n == 1:
+                wide[MARGIN : MARGIN + h, MARGIN : MARGIN + w] = b
+                passes.replicate(wide, MARGIN)
+
+    def run(kernel: Callable[..., None], *args: object) -> None:
+        parallel(lambda first, last: kernel(*args, first, last), bh, 4)
+
+    parallel(prepare, 2, 1)
+    (a4, a16), (b4, b16) = pyramids
+    v, v2 = np.empty((2, bh, bw, 2), np.int16)
+    s, s2 = np.empty((2, bh, bw), np.int32)
+    run(passes.hierarchy, a16, b16, a4, b4, (h, w), v)
+    for _ in range(2):
+        run(passes.whole, a, wide, price, v, v2, s2)
+        run(passes.neighbourly, a, wide, price, v2, s2, v, s)
+    run(passes.fraction, a, wide, price, 2, v, s, v2, s2)
+    run(passes.fraction, a, wide, price, 1, v2, s2, v, s)
+    run(passes.neighbourly, a, wide, price, v, s, v2, s2)
+    out.copy_(torch.from_numpy(v2))
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Any]:
+    """`boundary`: cur is ref moved by (5, -3) pixels and slightly changed: something to find."""
+    h, w, rate = case
+    ref = fill((h, w), 0, 255, torch.uint8)
+    cur = fill((h, w), 0, 255, torch.uint8)
+    if fill.pattern == "boundary":
+        cur = ref.roll((-5, 3), (0, 1))
+        cur[:, ::4] ^= 1
+    return {"cur": cur, "ref": ref, "rate": torch.tensor([rate], dtype=torch.int32)}
+
+
+def cost(case: Case) -> Cost:
+    h, w, _ = case
+    return Cost(bytes=2 * h * w + h * w // 64, macs=0)
+
+
+motion_search = Kernel(
+    name="motion_search",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((16, 16, 64), (64, 16, 0), (16, 96, 64), (48, 80, 0), (96, 64, 200), (64, 64, 2**30)),
+    bench_cases=((368, 640, 64), (720, 1280, 64)),
+    cost=cost,
+)

@@ -1,0 +1,203 @@
+"""Interleaved rANS encoder: all segments of a packet into one stream of 16-bit words.
+
+The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads it.
+
+    name     shape        dtype   range
+    symbols  [M]          int16   -32767 .. 32767   (-32768 is coded as -32767); segments one after the other
+    rows     [M]          uint8                     table row of each symbol; those past the table read its last row
+    bounds   [S+1]        int32   0 .. M, rising    segment s is symbols[bounds[s] : bounds[s + 1]]
+    cdf      [ROWS, 256]  int32   see `_tables`
+    lanes                         1, 2, 4 .. 1024
+    words    [2 M]        uint16  in the order of reading, then zeros
+    n_words  [1]          int32   0 .. 2 M
+    states   [lanes]      int64   2^16 .. 2^32-1    where the decoder starts
+
+Capacity: a symbol takes at most two sub-steps, and each writes at most one word, whatever the tables.
+
+Bounds, per sub-step, with the state x in [2^16, 2^32) and f <= 65282 (255 symbols of 1 or more):
+    table  x >= f 2^16 -> write a word, x >>= 16; now 1 <= x < f 2^16 and x = ((x / f) << 16) + x mod f + start < 2^32
+    raw    x >= 2^(32-b) -> write a word, x >>= 16; now x < 2^(32-b) and x = (x << b) + raw < 2^32; b = 0 does nothing
+and the new x is >= 2^16: a state that wrote no word is >= 2^16 > f, one that wrote is >= f (table) or 2^(16-b) (raw).
+
+Lanes are independent but for the place of their words: a step of L symbols is one vector operation, and the place of a
+word is a prefix sum over the lanes that write.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.kernels._fixed import compiled
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, default_tables
+
+
+def lane_count(symbols: int) -> int:
+    """Lanes for a packet of `symbols` coded symbols: one for each 2048, rounded down to a power of two, 1 .. 256.
+
+    A lane costs about 3 bytes (a stored state of 4, which carries one byte of message on average): near 1 % of a packet
+    at one bit a symbol, and nothing is added to packets below 4096 symbols, which have the one lane they need.
+    """
+    return min(max(1 << (symbols // 2048).bit_length() >> 1, 1), 256)
+
+
+def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> None:
+    types = symbols.dtype, rows.dtype, bounds.dtype, cdf.dtype
+    if types != (torch.int16, torch.uint8, torch.int32, torch.int32):
+        raise ValueError(f"rans_encode: types {types} are not int16, uint8, int32, int32")
+    if symbols.dim() != 1 or symbols.shape != rows.shape:
+        raise ValueError(f"rans_encode: shapes {tuple(symbols.shape)} and {tuple(rows.shape)} are not one [M]")
+    if cdf.dim() != 2 or cdf.shape[1] != SYMBOLS + 1:
+        raise ValueError(f"rans_encode: tables {tuple(cdf.shape)} are not [ROWS, {SYMBOLS + 1}]")
+    if lanes not in (1 << i for i in range(MAX_LANES.bit_length())):
+        raise ValueError(f"rans_encode: {lanes} lanes; a power of two up to {MAX_LANES} is needed")
+    b = [0, *bounds.tolist(), len(symbols)]
+    if bounds.dim() != 1 or len(b) < 4 or b != sorted(b):
+        raise ValueError(f"rans_encode: segment bounds {b[1:-1]} do not rise within 0 .. {len(symbols)}")
+
+
+def split(row: int, value: int) -> tuple[int, int, int]:
+    """(table symbol, number of raw bits, raw bits) of a value coded with table row `row`."""
+    sign, size = (-1 if value < 0 else 1), min(abs(value), 32767)
+    if row < GAUSSIAN_ROWS:
+        return sign * min(size, MAX_SYMBOL), *((16, size - MAX_SYMBOL) if size >= MAX_SYMBOL else (0, 0))
+    n = size.bit_length()
+    return sign * n, *((n - 1, size - (1 << (n - 1))) if n else (0, 0))
+
+
+def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> tuple[Tensor, ...]:
+    _check(symbols, rows, bounds, cdf, lanes)
+    table, ends = cdf.tolist(), bounds.tolist()
+    states = [TOTAL] * lanes
+    written: list[int] = []  # last word first
+
+    def renormalise(lane: int, limit: int) -> None:
+        if states[lane] >= limit:
+            written.append(states[lane] & 0xFFFF)
+            states[lane] >>= 16
+
+    for begin, end in reversed(list(pairwise(ends))):
+        for step in reversed(range(begin, end, lanes)):
+            coded = []
+            for i in range(step, min(step + lanes, end)):
+                row = min(int(rows[i]), len(table) - 1)
+                coded.append((table[row], *split(row, int(symbols[i]))))
+            for lane, (_, _, bits, raw) in reversed(list(enumerate(coded))):
+                renormalise(lane, 1 << (32 - bits))
+                states[lane] = (states[lane] << bits) + raw
+            for lane, (c, s, _, _) in reversed(list(enumerate(coded))):
+                start = c[s + MAX_SYMBOL]
+                f = c[s + MAX_SYMBOL + 1] - start
+                renormalise(lane, f << 16)
+                states[lane] = (states[lane] // f << 16) + states[lane] % f + start
+    words = torch.zeros(2 * len(symbols), dtype=torch.uint16)
+    words[: len(written)] = torch.tensor(written[::-1], dtype=torch.int64).to(torch.uint16)
+    return words, torch.tensor([len(written)], dtype=torch.int32), torch.tensor(states, dtype=torch.int64)
+
+
+@compiled
+def _bit_length(v):
+    n = np.int64(0)
+    while v:
+        v >>= 1
+        n += 1
+    return n
+
+
+@compiled
+def _encode(symbols, rows, bounds, cdf, words, n_words, states):
+    lanes, last_row, at = states.size, np.int64(cdf.shape[0] - 1), words.size
+    states[:] = TOTAL
+    for segment in range(bounds.size - 2, -1, -1):
+        begin, end = np.int64(bounds[segment]), np.int64(bounds[segment + 1])
+        for step in range((end - begin + lanes - 1) // lanes - 1, -1, -1):
+            first = begin + step * lanes
+            n = min(lanes, end - first)
+            any_raw = False
+            for lane in range(n):
+                v = np.int64(symbols[first + lane])
+                any_raw |= (rows[first + lane] >= GAUSSIAN_ROWS) | (v >= MAX_SYMBOL) | (v <= -MAX_SYMBOL)
+            if any_raw:
+                for lane in range(n - 1, -1, -1):
+                    size = min(abs(np.int64(symbols[first + lane])), np.int64(32767))
+                    row = min(np.int64(rows[first + lane]), last_row)
+                    bits, raw = np.int64(0), np.int64(0)
+                    if row >= GAUSSIAN_ROWS:
+                        if size:
+                            bits = _bit_length(size) - 1
+                            raw = size - (np.int64(1) << bits)
+                    elif size >= MAX_SYMBOL:
+                        bits, raw = np.int64(16), size - np.int64(MAX_SYMBOL)
+                    x = states[lane]
+                    if x >= np.int64(1) << (32 - bits):
+                        at -= 1
+                        words[at] = np.uint16(x & 0xFFFF)
+                        x >>= 16
+                    states[lane] = (x << bits) + raw
+            for lane in range(n - 1, -1, -1):
+                v = np.int64(symbols[first + lane])
+                row = min(np.int64(rows[first + lane]), last_row)
+                if row < GAUSSIAN_ROWS:
+                    k = min(max(v, np.int64(-MAX_SYMBOL)), np.int64(MAX_SYMBOL)) + MAX_SYMBOL
+                else:
+                    size = _bit_length(min(abs(v), np.int64(32767)))
+                    k = MAX_SYMBOL - size if v < 0 else MAX_SYMBOL + size
+                start = np.int64(cdf[row, k])
+                f = np.int64(cdf[row, k + 1]) - start
+                x = states[lane]
+                if x >= f << 16:
+                    at -= 1
+                    words[at] = np.uint16(x & 0xFFFF)
+                    x >>= 16
+                q = np.int64(np.uint32(x) // np.uint32(f))
+                states[lane] = (q << 16) + (x - q * f) + start
+    count = words.size - at
+    for i in range(count):  # to the front; at >= 0, so no word is overwritten before it is read
+        words[i] = words[at + i]
+    words[count:] = 0
+    n_words[0] = count
+
+
+def cpu(
+    symbols: Tensor,
+    rows: Tensor,
+    bounds: Tensor,
+    cdf: Tensor,
+    lanes: int,
+    *,
+    out: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, ...]:
+    _check(symbols, rows, bounds, cdf, lanes)
+    if out is None:
+        words, n_words = torch.empty(2 * len(symbols), dtype=torch.uint16), torch.empty(1, dtype=torch.int32)
+        out = words, n_words, torch.empty(lanes, dtype=torch.int64)
+    _encode(symbols.numpy(), rows.numpy(), bounds.numpy(), cdf.numpy(), *(t.numpy() for t in out))
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Any]:
+    *lengths, lanes = case
+    M = sum(lengths)
+    cdf = default_tables()
+    rows = fill((M,), 0, len(cdf), torch.uint8)
+    symbols = fill((M,), -32768, 32767, torch.int16)
+    if fill.pattern == "boundary":  # around the escape, which is also around a class
+        symbols = (symbols.sign() * (125 + (symbols & 3))).to(torch.int16)
+    bounds = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    return {"symbols": symbols, "rows": rows, "bounds": bounds, "cdf": cdf, "lanes": lanes}
+
+
+rans_encode = Kernel(
+    name="rans_encode",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((300, 1), (77, 0, 130, 4), (1, 1, 1, 16), (0, 2), (40, 300, 64), (5, 256)),
+    bench_cases=((1840, 2000, 30000, 8), (16000, 8000, 200000, 64)),
+    # symbol, row, table entry and at most a word; a multiply and a division for each symbol
+    cost=lambda case: Cost(bytes=13 * sum(case[:-1]) + 8 * case[-1], macs=2 * sum(case[:-1])),
+)

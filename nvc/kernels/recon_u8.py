@@ -1,0 +1,166 @@
+"""Features to planes: 96 channels per position, each a residual plus a gated prediction, unpacked to 4:2:0.
+
+    A         = view(x) = clamp((x + 4) >> 3, -128, 127)
+    acc[p, n] = sum_c w[n, c] A[p, c]                                              0 <= n < 192
+    t[p, n]   = ((acc[p, n] + bias[row, n]) * mult[row, n] + 2^32) >> 33
+    r[p, k]   = clamp(t[p, k], -32768, 32767)                                      0 <= k < 96, unit 1/8 grey level
+    g[p, k]   = clamp(t[p, 96 + k], 0, 64)                                         unit 1/64
+    s[p, k]   = clamp((8 r[p, k] + g[p, k] pred[p, k] + 32) >> 6, -128, 127) + 128
+    Y[8 a + i, 8 b + j] = s[(a, b), 8 i + j],  U[4 a + i, 4 b + j] = s[(a, b), 64 + 4 i + j],  V the same from 80 on
+
+    name    shape        dtype   range
+    x       [h, w, C]    int16   full            s16, 2 <= C <= 1024
+    pred    [h, w, 96]   int8    full            pixels - 128
+    w       [192, C]     int8    -63 .. 63
+    bias    [R, 192]     int32   |b| <= 2^26
+    mult    [R, 192]     int32   0 .. 2^31 - 1
+    row     [1]          int32   0 .. R - 1
+    Y       [8h, 8w]     uint8   full
+    U, V    [4h, 4w]     uint8   full
+
+Bounds: |w A| < 2^13, |acc| < 2^23, |acc + bias| < 2^27: int32. The product is below 2^58: int64. |t| < 2^25,
+|8 r + g pred + 32| <= 2^18 + 2^13 + 2^5 < 2^19: int32. `>>` is arithmetic: rounding is half-up for both signs.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.kernels import _operands as ops
+from nvc.kernels._fixed import clamp, clamp8, clamp16, compiled, requant, view
+from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_C = 1024
+CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
+
+Planes = tuple[Tensor, Tensor, Tensor]
+
+
+def _check(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> None:
+    (H, W, C), R = x.shape, bias.shape[0]
+    if not 2 <= C <= MAX_C:  # torch._int_mm misreads the transposed weights of one channel
+        raise ValueError(f"recon_u8: C={C} is outside 2..{MAX_C}")
+    ops.expect("recon_u8: x", x, (H, W, C), torch.int16)
+    ops.expect("recon_u8: pred", pred, (H, W, 96), torch.int8)
+    ops.expect("recon_u8: w", w, (192, C), torch.int8)
+    ops.expect("recon_u8: bias", bias, (R, 192), torch.int32)
+    ops.expect("recon_u8: mult", mult, (R, 192), torch.int32)
+
+
+def reference(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor) -> Planes:
+    _check(x, pred, w, bias, mult)
+    (H, W, _), k = x.shape, ops.row_index("recon_u8", row, bias.shape[0])
+    acc = ((x.long() + 4) >> 3).clamp(-128, 127) @ w.long().T + bias[k].long()
+    assert acc.abs().max() < 2**27, "the bound in the header is wrong"
+    t = (acc * mult[k].long() + 2**32) >> 33
+    r, g = t[..., :96].clamp(-32768, 32767), t[..., 96:].clamp(0, 64)
+    s = ((8 * r + g * pred.long() + 32) >> 6).clamp(-128, 127) + 128
+    y = s[..., :64].reshape(H, W, 8, 8).permute(0, 2, 1, 3).reshape(8 * H, 8 * W)
+    u = s[..., 64:80].reshape(H, W, 4, 4).permute(0, 2, 1, 3).reshape(4 * H, 4 * W)
+    v = s[..., 80:].reshape(H, W, 4, 4).permute(0, 2, 1, 3).reshape(4 * H, 4 * W)
+    return y.to(torch.uint8), u.to(torch.uint8), v.to(torch.uint8)
+
+
+@compiled
+def _view(x, a, begin, end):
+    for p in range(begin, end):
+        for c in range(x.shape[1]):
+            a[p - begin, c] = view(x[p, c])
+
+
+@compiled
+def _pixels(acc, bias, mult, pred, s, begin, end):
+    for p in range(begin, end):
+        for k in range(96):
+            r = np.int32(clamp16(requant(acc[p - begin, k], bias[k], mult[k])))
+            g = clamp(requant(acc[p - begin, 96 + k], bias[96 + k], mult[96 + k]), 0, 64)
+            v = np.int32(np.int32(8) * r + g * np.int32(pred[p, k]) + np.int32(32)) >> np.int32(6)
+            s[p - begin, k] = np.uint8(clamp8(v)) ^ np.uint8(128)
+
+
+@compiled
+def _unpack(s, y, u, v, begin, end):
+    w = y.shape[1] >> 3
+    a, b = begin // w, begin % w
+    p = 0
+    while p < end - begin:
+        run = min(w - b, end - begin - p)  # positions left in this row of blocks
+        for i in range(8):
+            for c in range(run):
+                for j in range(8):
+                    y[8 * a + i, 8 * (b + c) + j] = s[p + c, 8 * i + j]
+        for i in range(4):
+            for c in range(run):
+                for j in range(4):
+                    u[4 * a + i, 4 * (b + c) + j] = s[p + c, 64 + 4 * i + j]
+            for c in range(run):
+                for j in range(4):
+                    v[4 * a + i, 4 * (b + c) + j] = s[p + c, 80 + 4 * i + j]
+        p += run
+        a, b = a + 1, 0
+
+
+def cpu(
+    x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Planes | None = None
+) -> Planes:
+    _check(x, pred, w, bias, mult)
+    (H, W, C), r = x.shape, ops.row_index("recon_u8", row, bias.shape[0])
+    y, u, v = out or (None, None, None)
+    y = ops.output("recon_u8", y, (8 * H, 8 * W), torch.uint8, x.device)
+    u = ops.output("recon_u8", u, (4 * H, 4 * W), torch.uint8, x.device)
+    v = ops.output("recon_u8", v, (4 * H, 4 * W), torch.uint8, x.device)
+    table, planes, wt = (bias[r].numpy(), mult[r].numpy()), (y.numpy(), u.numpy(), v.numpy()), w.t()
+    features, predicted = x.reshape(H * W, C).numpy(), pred.reshape(H * W, 96).numpy()
+
+    def chunk(begin: int, end: int) -> None:
+        a, a_array = scratch("a", (CHUNK, C), torch.int8)
+        acc, acc_array = scratch("acc", (CHUNK, 192), torch.int32)
+        _, s = scratch("s", (CHUNK, 96), torch.uint8)
+        _view(features, a_array, begin, end)
+        torch._int_mm(a[: end - begin], wt, out=acc[: end - begin])
+        _pixels(acc_array, *table, predicted, s, begin, end)
+        _unpack(s, *planes, begin, end)
+
+    parallel(chunk, H * W, CHUNK)
+    return y, u, v
+
+
+def make(case: Case, fill: Fill) -> dict[str, Tensor]:
+    H, W, C, R, slack = case  # slack: pred is a slice of a buffer with that many more channels
+    x_max = 32767 if fill.pattern in ("corner", "edges") else 1023  # elsewhere within the range of the view
+    x = fill((H, W, C), -x_max - 1, x_max, torch.int16)
+    pred = fill((H, W, 96 + slack), -128, 127, torch.int8)[:, :, slack:]
+    w = ops.weights(fill, (192, C))
+    bias, mult = ops.tables(fill, R, 192)
+    if fill.pattern == "boundary":
+        # at one position per channel r lies beside the first value of a grey level and g beside 33; pred is large
+        # enough to show a step of g: off by one in either sum changes a pixel, up for even and down for odd channels
+        k = torch.arange(96)
+        p, odd = k % (H * W), k & 1
+        pred.view(H * W, 96)[p, k] |= 8
+        pred.view(H * W, 96)[p, k] &= 127
+        view = ((x.long() + 4) >> 3).clamp(-128, 127).view(H * W, C)
+        acc_r, acc_g = (view[p] * w.view(2, 96, C).long()).sum(2)
+        first = (64 * 5 - 32 - (32 + odd) * pred.view(H * W, 96)[p, k].long() + 3) >> 2
+        mult[R - 1] = 2**30
+        bias[R - 1] = torch.cat((8 * first - 5 - acc_r, 8 * 33 - 5 - acc_g)) + odd.repeat(2)
+    args = {"x": x, "pred": pred, "w": w, "bias": bias, "mult": mult}
+    return args | {"row": torch.tensor([R - 1], dtype=torch.int32)}
+
+
+def cost(case: Case) -> Cost:
+    H, W, C, _, _ = case
+    return Cost(bytes=H * W * (2 * C + 2 * 96) + 192 * C + 8 * 192 + 4, macs=H * W * C * 192)
+
+
+recon_u8 = Kernel(
+    name="recon_u8",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((1, 1, 2, 1, 0), (1, 1, 64, 128, 96), (7, 5, 33, 128, 0), (17, 33, 64, 128, 96), (2, 3, MAX_C, 1, 0)),
+    bench_cases=((46, 80, 128, 128, 96), (90, 160, 128, 128, 96), (136, 240, 256, 128, 96)),
+    cost=cost,
+)

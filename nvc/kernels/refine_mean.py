@@ -1,0 +1,130 @@
+"""Second checkerboard step: a pointwise convolution corrects the means of the elements that were not coded first.
+
+    A               = view(x) = clamp((x + 4) >> 3, -128, 127)
+    acc[y, x, n]    = sum_c w[n, c] A[y, x, c]
+    t[y, x, n]      = ((acc[y, x, n] + bias[row, n]) * mult[row, n] + 2^32) >> 33
+    out[y, x, n]    = clamp(mean[y, x, n] + t[y, x, n], -32768, 32767)   where ((y + x + (n >= N / 2)) & 1) == 1
+                      mean[y, x, n]                                       elsewhere
+
+    name    shape       dtype   range
+    x       [H, W, C]   int16   full            s16
+    mean    [H, W, N]   int16   full            unit 1/32 quantisation step, N even
+    w       [N, C]      int8    -63 .. 63       2 <= C <= 1024
+    bias    [R, N]      int32   |b| <= 2^26
+    mult    [R, N]      int32   0 .. 2^31 - 1
+    row     [1]         int32   0 .. R - 1
+    out     [H, W, N]   int16   full
+
+Bounds: |w A| < 2^13, |acc + bias| < 2^27: int32. The product is below 2^58: int64. |t| < 2^25: int32.
+`>>` is arithmetic: rounding is half-up for both signs.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.kernels import _operands as ops
+from nvc.kernels._fixed import clamp16, compiled, requant, view
+from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+MAX_C = 1024
+ROWS = 2  # picture rows of a chunk
+
+
+def _check(x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> None:
+    (H, W, C), (R, N) = x.shape, bias.shape
+    if not 2 <= C <= MAX_C:
+        raise ValueError(f"refine_mean: C={C} is outside 2..{MAX_C}; the accumulator bound would not hold")
+    if N % 2:
+        raise ValueError(f"refine_mean: {N} channels cannot be halved")
+    ops.expect("refine_mean: x", x, (H, W, C), torch.int16)
+    ops.expect("refine_mean: mean", mean, (H, W, N), torch.int16)
+    ops.expect("refine_mean: w", w, (N, C), torch.int8)
+    ops.expect("refine_mean: bias", bias, (R, N), torch.int32)
+    ops.expect("refine_mean: mult", mult, (R, N), torch.int32)
+
+
+def reference(x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor) -> Tensor:
+    _check(x, mean, w, bias, mult)
+    (H, W, _), N, r = x.shape, w.shape[0], ops.row_index("refine_mean", row, bias.shape[0])
+    acc = ((x.long() + 4) >> 3).clamp(-128, 127) @ w.long().T + bias[r].long()
+    assert acc.abs().max() < 2**27, "the bound in the header is wrong"
+    t = (acc * mult[r].long() + 2**32) >> 33
+    second = (torch.arange(N) >= N // 2).long()
+    parity = (torch.arange(H)[:, None, None] + torch.arange(W)[:, None] + second) & 1
+    return torch.where(parity == 1, (mean.long() + t).clamp(-32768, 32767), mean.long()).to(torch.int16)
+
+
+@compiled
+def _view(x, a):
+    for j in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            a[j, c] = view(x[j, c])
+
+
+@compiled
+def _refine(acc, mean, bias, mult, out, first):
+    H, W, N = mean.shape
+    half = N // 2
+    for i in range(H):
+        for j in range(W):
+            odd = (first + i + j) & 1
+            moved, kept = (0, half) if odd else (half, 0)
+            for n in range(moved, moved + half):
+                t = requant(acc[i * W + j, n], bias[n], mult[n])
+                out[i, j, n] = clamp16(np.int32(mean[i, j, n]) + t)
+            for n in range(kept, kept + half):
+                out[i, j, n] = mean[i, j, n]
+
+
+def cpu(
+    x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, mean, w, bias, mult)
+    (H, W, C), N, r = x.shape, w.shape[0], ops.row_index("refine_mean", row, bias.shape[0])
+    out = ops.output("refine_mean", out, (H, W, N), torch.int16, x.device)
+    features, means, target, wt = x.numpy(), mean.numpy(), out.numpy(), w.t()
+    tables = bias[r].numpy(), mult[r].numpy()
+
+    def chunk(begin: int, end: int) -> None:
+        a, a_array = scratch("a", (ROWS * W, C), torch.int8)
+        acc, acc_array = scratch("acc", (ROWS * W, N), torch.int32)
+        n = (end - begin) * W
+        _view(features[begin:end].reshape(n, C), a_array)
+        torch._int_mm(a[:n], wt, out=acc[:n])
+        _refine(acc_array, means[begin:end], *tables, target[begin:end], begin)
+
+    parallel(chunk, H, ROWS)
+    return out
+
+
+def make(case: Case, fill: Fill) -> dict[str, Tensor]:
+    H, W, C, N, R = case
+    boundary = fill.pattern == "boundary"
+    x = fill((H, W, C), 768 if boundary else -32768, 32767, torch.int16)
+    mean = fill((H, W, N), -100 if boundary else -32768, 100 if boundary else 32767, torch.int16)
+    w = ops.weights(fill, (N, C))
+    bias, mult = ops.tables(fill, R, N)
+    if boundary:
+        acc = ((x.long() + 4) >> 3).clamp(-128, 127).view(H * W, C) @ w.long().T
+        ops.on_boundary(bias, mult, R - 1, acc, 500)
+    row = torch.tensor([R - 1], dtype=torch.int32)
+    return {"x": x, "mean": mean, "w": w, "bias": bias, "mult": mult, "row": row}
+
+
+def cost(case: Case) -> Cost:
+    H, W, C, N, _ = case
+    return Cost(bytes=H * W * (2 * C + 4 * N) + N * C + 8 * N, macs=H * W * C * N)
+
+
+refine_mean = Kernel(
+    name="refine_mean",
+    reference=reference,
+    cpu=cpu,
+    launch=None,
+    make=make,
+    cases=((1, 1, 2, 2, 1), (17, 33, 40, 24, 128), (3, 5, MAX_C, 6, 128), (16, 17, 128, 128, 1)),
+    bench_cases=((23, 40, 128, 128, 128), (45, 80, 128, 128, 128), (68, 120, 256, 256, 128)),
+    cost=cost,
+)

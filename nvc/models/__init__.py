@@ -1,0 +1,1 @@
+"""Thin integer modules: buffers, shapes, one kernel call a line."""

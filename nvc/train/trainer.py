@@ -1,0 +1,135 @@
+"""The training loop: resumable to the step, curves as a picture, restart from the last checkpoint on a bad loss."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nvc.models.config import FAST, Config
+from nvc.train.data import Clip, Sampler
+from nvc.train.initialise import initialise
+from nvc.train.plot import plot_curves
+from nvc.train.recipe import Recipe
+from nvc.train.twin import Twin
+from nvc.train.unroll import unroll
+
+CONFIGS: dict[str, Config] = {FAST.preset: FAST}
+WARMUP = 200
+TABLE_LR = 5.0  # learning rate of biases and gain tables, which have far to go, relative to the weights'
+REPORT = 50
+
+
+class Trainer:
+    """State of one run in `folder`: checkpoint.pt, log.jsonl, curves.png.
+
+    Raises ValueError when the folder holds a run of another preset.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, clips: list[Clip], device: torch.device) -> None:
+        self.folder, self.recipe, self.device = folder, recipe, device
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        self.rng = np.random.default_rng(recipe.seed)
+        self.sampler = Sampler(clips, recipe.seed)
+        net = Twin(CONFIGS[recipe.preset])
+        if not (folder / "checkpoint.pt").exists():
+            initialise(net, clips, recipe.seed)
+        self.net = net.to(device)
+        plain = [p for p in self.net.parameters() if p.ndim > 2]
+        tables = [p for n, p in self.net.named_parameters() if p.ndim <= 2 or n.endswith("knots")]
+        plain = [p for p in plain if all(p is not q for q in tables)]
+        groups = [{"params": plain, "weight_decay": 1e-4}, {"params": tables, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), fused=True)
+        self.step = 0
+        if (folder / "checkpoint.pt").exists():
+            self.load()
+
+    def save(self) -> None:
+        state = {
+            "preset": self.recipe.preset,
+            "step": self.step,
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "sampler_rng": json.dumps(self.sampler.rng.bit_generator.state),
+        }
+        temporary = self.folder / "checkpoint.tmp"
+        torch.save(state, temporary)
+        os.replace(temporary, self.folder / "checkpoint.pt")
+
+    def load(self) -> None:
+        state: dict[str, Any] = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
+        if state["preset"] != self.recipe.preset:
+            raise ValueError(f"{self.folder} holds a run of preset {state['preset']!r}, not {self.recipe.preset!r}")
+        self.step = state["step"]
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["fused"] = True  # the state brings the options that it was saved with
+        torch.set_rng_state(state["torch_rng"].cpu())
+        self.rng.bit_generator.state = json.loads(state["rng"])
+        self.sampler.rng.bit_generator.state = json.loads(state["sampler_rng"])
+
+    def train_step(self) -> dict[str, float]:
+        """One optimiser step. Returns the figures of the log; `loss` is not finite when the step was refused."""
+        stage, lr = self.recipe.at(self.step)
+        for group, factor in zip(self.optimizer.param_groups, (1.0, TABLE_LR), strict=True):
+            group["lr"] = lr * factor * min(1.0, (self.step + 1) / WARMUP)
+        luma, chroma = self.sampler.batch(stage.batch, stage.frames, stage.crop)
+        result = unroll(self.net, luma.to(self.device), chroma.to(self.device), self.rng, stage.mode)
+        self.optimizer.zero_grad(set_to_none=True)
+        result.loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
+        loss = float(result.loss.detach())
+        if math.isfinite(norm) and math.isfinite(loss):
+            self.optimizer.step()
+        else:
+            loss = math.nan
+        self.step += 1
+        figures = {"loss": loss, "norm": norm, "lr": lr}
+        for name, entries in (("intra", result.intra), ("inter", result.inter)):
+            if entries:
+                j, mse, bpp = (sum(column) / len(entries) for column in zip(*entries, strict=True))
+                figures |= {f"{name}_loss": j, f"{name}_psnr": -10 * math.log10(mse), f"{name}_bpp": bpp}
+        return figures
+
+    def run(self, *, save_every: float = 300.0) -> None:
+        """Train until the recipe ends; save every `save_every` seconds. Ctrl-C saves and stops."""
+        recent: list[dict[str, float]] = []
+        saved, began, first = time.monotonic(), time.monotonic(), self.step
+        bad = 0
+        try:
+            while self.step < self.recipe.steps:
+                figures = self.train_step()
+                bad = 0 if math.isfinite(figures["loss"]) else bad + 1
+                if bad > 20:
+                    self.load()
+                    bad = 0
+                recent.append(figures)
+                if self.step % REPORT == 0:
+                    speed = (self.step - first) / (time.monotonic() - began)
+                    self.report(recent, speed)
+                    recent = []
+                if time.monotonic() - saved > save_every:
+                    self.save()
+                    plot_curves(self.folder)
+                    saved = time.monotonic()
+        finally:
+            self.save()
+            plot_curves(self.folder)
+
+    def report(self, recent: list[dict[str, float]], speed: float) -> None:
+        keys = sorted({k for r in recent for k in r})
+        mean = {k: float(np.nanmean([r[k] for r in recent if k in r])) for k in keys}
+        eta = (self.recipe.steps - self.step) / speed
+        line = {"step": self.step, "steps_per_second": round(speed, 3)} | {k: round(v, 6) for k, v in mean.items()}
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        parts = " ".join(f"{k} {v:.4g}" for k, v in mean.items())
+        print(f"step {self.step}/{self.recipe.steps} {speed:.2f}/s ETA {eta / 60:.0f} min {parts}", flush=True)  # noqa: T201

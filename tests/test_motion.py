@@ -1,0 +1,162 @@
+"""What the motion kernels are for: motion that is there is found, vectors survive coding, any vector is legal."""
+
+import numpy as np
+import pytest
+import torch
+
+from nvc.kernels._pool import set_threads, threads
+from nvc.kernels.motion_compensate import motion_compensate
+from nvc.kernels.motion_search import motion_search
+from nvc.kernels.mv_residual import mv_residual
+from nvc.kernels.mv_restore import mv_restore
+from nvc.testing import splitmix64
+
+H, W = 96, 128
+
+
+def texture(h, w, seed=0):
+    """Smooth noise: enough detail for an unambiguous match, enough redundancy for sub-pel interpolation."""
+    noise = torch.from_numpy((splitmix64((h + 4) * (w + 4), seed << 32) & np.uint64(255)).astype(np.int64))
+    noise = noise.reshape(h + 4, w + 4)
+    rows = sum(noise[k : k + h] * (1, 4, 6, 4, 1)[k] for k in range(5))
+    return (sum(rows[:, k : k + w] * (1, 4, 6, 4, 1)[k] for k in range(5)) >> 8).to(torch.uint8)
+
+
+def search(cur, ref, rate=16):
+    return motion_search(cur, ref, torch.tensor([rate], dtype=torch.int32))
+
+
+def flat_chroma(y):
+    return torch.full((y.shape[0] // 2, y.shape[1] // 2), 100, dtype=torch.uint8)
+
+
+def unpacked(packed):
+    """The luma plane of a packed prediction."""
+    h, w, _ = packed.shape
+    tiles = packed[..., :64].reshape(h, w, 8, 8).permute(0, 2, 1, 3).reshape(8 * h, 8 * w)
+    return (tiles.int() + 128).to(torch.uint8)
+
+
+def moved(plane, dy, dx):
+    """The luma plane shifted by one vector for every block."""
+    mv = torch.tensor([dy, dx], dtype=torch.int16).expand(plane.shape[0] // 16, plane.shape[1] // 16, 2).contiguous()
+    return unpacked(motion_compensate(plane, flat_chroma(plane), flat_chroma(plane), mv))
+
+
+def found(cur, ref, dy, dx):
+    """Whether blocks whose match lies inside the picture all have the vector (dy, dx)."""
+    mv = search(cur, ref)
+    y, x = torch.arange(0, H, 16) + dy // 4, torch.arange(0, W, 16) + dx // 4
+    inside = ((y >= 4) & (y <= H - 21))[:, None] & ((x >= 4) & (x <= W - 21))[None, :]
+    assert inside.sum() >= 6
+    return (mv[inside] == torch.tensor([dy, dx])).all()
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(0, 0), (1, 0), (0, -1), (-3, 5), (13, -18), (-30, 31), (5, 44), (-9, -41)])
+def test_whole_pel_translation_is_found(dy, dx):
+    canvas = texture(H + 128, W + 128)
+    ref, cur = canvas[64 : 64 + H, 64 : 64 + W], canvas[64 + dy : 64 + dy + H, 64 + dx : 64 + dx + W]
+    assert found(cur.contiguous(), ref.contiguous(), 4 * dy, 4 * dx)
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(2, 0), (0, -2), (2, 2), (-6, 10), (1, 0), (3, -5), (-21, 35)])
+def test_fractional_translation_is_found(dy, dx):
+    ref = texture(H, W)
+    assert found(moved(ref, dy, dx), ref, dy, dx)
+
+
+def test_a_large_object_that_moves_far_is_found():
+    ref = texture(192, 384) // 4 + 3 * texture(12, 24, 1).repeat_interleave(16, 0).repeat_interleave(16, 1) // 4
+    cur = ref.roll((70, -90), (0, 1))
+    mv = search(cur, ref)
+    assert (mv[5:11, 1:17] == torch.tensor([-280, 360])).all()
+
+
+def test_high_rates_give_smoother_fields():
+    ref = texture(H, W)
+    cur = moved(ref, 5, -9).int() + texture(H, W, 1) // 4
+    cur = cur.clamp(0, 255).to(torch.uint8)
+    price = [int(mv_residual(search(cur, ref, rate)).int().abs().sum()) for rate in (0, 2**8, 2**16)]
+    assert price[0] > price[1] > price[2]
+
+
+def test_vectors_stay_within_64_pixels_of_the_picture():
+    cur, ref = texture(64, 256, 2), texture(64, 256, 3)
+    mv = search(cur, ref, 0)
+    y, x = torch.arange(0, 64, 16)[:, None], torch.arange(0, 256, 16)[None, :]
+    for at, v, side in ((y, mv[..., 0], 64), (x, mv[..., 1], 256)):
+        assert (4 * at + v >= -4 * 64).all()
+        assert (4 * at + v <= 4 * (side - 16 + 64)).all()
+
+
+def test_search_is_the_same_in_rows_of_threads():
+    ref, before = texture(H, W), threads()
+    cur, results = moved(ref, 7, 6), []
+    for n in (1, 3):
+        set_threads(n)
+        results.append(search(cur, ref))
+    set_threads(before)
+    assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 2), (13, 21)])
+def test_restore_inverts_residual(shape):
+    bh, bw = shape
+    raw = splitmix64(bh * bw * 2, 5) % np.uint64(4095)
+    mv = torch.from_numpy(raw.astype(np.int16) - np.int16(2047)).reshape(bh, bw, 2)
+    residual = mv_residual(mv)
+    assert residual.abs().max() < 2**13
+    assert torch.equal(mv_restore(residual), mv)
+
+
+def test_uniform_motion_costs_one_residual():
+    mv = torch.tensor([12, -7], dtype=torch.int16).expand(5, 6, 2).contiguous()
+    residual = mv_residual(mv)
+    assert residual[:, 1:].abs().sum() == 0
+    assert residual[0, 0].tolist() == [12, -7]
+    assert torch.equal(mv_restore(residual), mv)
+
+
+def test_zero_vectors_pack_the_reference():
+    y, u, v = texture(32, 48), texture(16, 24, 1), texture(16, 24, 2)
+    got = motion_compensate(y, u, v, torch.zeros((2, 3, 2), dtype=torch.int16)).int() + 128
+    for plane, size, first in ((y, 8, 0), (u, 4, 64), (v, 4, 80)):
+        tiles = plane.reshape(4, size, 6, size).permute(0, 2, 1, 3).reshape(4, 6, size * size)
+        assert torch.equal(got[..., first : first + size * size], tiles.int())
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(-32768, 32767), (32767, -32768), (-2047, -2047), (2047, 2047)])
+def test_extreme_vectors_replicate_the_border(dy, dx):
+    y, u, v = texture(32, 48), texture(16, 24, 1), texture(16, 24, 2)
+    mv = torch.tensor([dy, dx], dtype=torch.int16).expand(2, 3, 2).contiguous()
+    got = motion_compensate(y, u, v, mv).int() + 128
+    row, col = (0 if d < 0 else -1 for d in (dy, dx))
+    for plane, channels in ((y, slice(0, 64)), (u, slice(64, 80)), (v, slice(80, 96))):
+        assert (got[..., channels] == int(plane[row, col])).all()
+
+
+def test_compensation_fills_a_slice_and_nothing_else():
+    y, u, v = texture(64, 64), texture(32, 32, 1), texture(32, 32, 2)
+    raw = splitmix64(32, 9) % np.uint64(401)
+    mv = torch.from_numpy(raw.astype(np.int16) - np.int16(200)).reshape(4, 4, 2)
+    buffer = torch.full((8, 8, 192), 85, dtype=torch.int8)
+    out = buffer[:, :, 96:192]
+    assert motion_compensate(y, u, v, mv, out=out) is out
+    assert torch.equal(out, motion_compensate.reference(y, u, v, mv))
+    assert (buffer[:, :, :96] == 85).all()
+
+
+def test_bad_arguments_raise():
+    y, c, mv = texture(32, 32), texture(16, 16), torch.zeros((2, 2, 2), dtype=torch.int16)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        search(y[:24], y[:24])
+    with pytest.raises(ValueError, match="one shape"):
+        search(y, texture(48, 32))
+    with pytest.raises(ValueError, match="chroma"):
+        motion_compensate(y, y, y, mv)
+    with pytest.raises(ValueError, match="one int16 pair per block"):
+        motion_compensate(y, c, c, mv[:1])
+    with pytest.raises(ValueError, match="int16"):
+        mv_residual(mv.int())
+    with pytest.raises(ValueError, match="int16"):
+        mv_restore(mv[0])

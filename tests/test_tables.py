@@ -1,0 +1,59 @@
+"""The tables of the entropy coder: frozen, near the entropy, and refused when they are none."""
+
+import hashlib
+import math
+
+import pytest
+import torch
+
+from nvc.kernels._tables import MOTION_WIDTHS, SCALES, TOTAL, class_rows, default_tables, gaussian_rows, lookup
+
+CDF = default_tables()
+LUT = lookup(CDF)
+
+
+def test_default_tables_are_frozen():
+    assert CDF.shape == (72, 256)
+    assert hashlib.sha256(CDF.numpy().tobytes()).hexdigest()[:16] == "a124613fa9d97e23"
+
+
+@pytest.mark.parametrize("i", [0, 20, 40, 63])
+def test_gaussian_rows_cost_little_more_than_the_entropy(i):
+    f = CDF[i].diff().double() / TOTAL
+    assert (CDF[i].diff() - CDF[i].diff().flip(0)).abs().max() <= 1, "not symmetric"
+    edges = torch.arange(-126.5, 127, dtype=torch.float64) / (SCALES[i] * math.sqrt(2))
+    c = torch.cat([torch.zeros(1), (1 + torch.erf(edges)) / 2, torch.ones(1)]).double()
+    p = c.diff().clamp(min=1e-30)
+    assert 0 <= float((p * (p / f).log2()).sum()) < 0.006  # the floor of 1/65536 for each of 255 symbols
+
+
+def test_class_rows_go_from_almost_zero_to_wide():
+    f = class_rows(MOTION_WIDTHS).diff(dim=1)
+    assert 0.99 < f[0, 127] / TOTAL < 0.995
+    assert (f[:, 127].diff() < 0).all()
+    assert (f[:, :112] == 1).all(), "classes beyond 15 get no more than they must"
+    assert torch.equal(gaussian_rows(SCALES), CDF[:64])
+
+
+def test_lookup_starts_the_scan_at_the_right_symbol():
+    for row, c in zip(LUT.tolist(), CDF.tolist(), strict=True):
+        assert all(c[k] <= 256 * j < c[k + 1] for j, k in enumerate(row))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        CDF.long(),
+        CDF[:, :255],
+        CDF[0],
+        torch.zeros((1, 256), dtype=torch.int32),
+        CDF + 1,
+        CDF.where(CDF < TOTAL, TOTAL - 1),
+        CDF[[0]].index_fill(1, torch.tensor([9]), 8),
+        CDF.repeat(4, 1),
+    ],
+    ids=["int64", "narrow", "flat", "zeros", "start", "end", "flat-step", "rows"],
+)
+def test_lookup_refuses_what_is_not_a_table(bad):
+    with pytest.raises(ValueError, match="table"):
+        lookup(bad)

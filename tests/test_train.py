@@ -1,0 +1,76 @@
+"""Training: resumable to the step, motion compensation equal to the kernel's, recipes and data that refuse nonsense."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nvc.kernels.motion_compensate import motion_compensate
+from nvc.train.data import Clip, load_folders
+from nvc.train.motion import compensate, pack
+from nvc.train.quant import Mode
+from nvc.train.recipe import Recipe, Stage, load_recipe
+from nvc.train.trainer import Trainer
+
+
+def clips() -> list[Clip]:
+    rng = np.random.default_rng(3)
+    base = rng.integers(0, 256, (80, 90), dtype=np.uint8)
+    luma = np.stack([np.roll(base, t, 1) for t in range(6)])[:, :64, :64]
+    chroma = np.full((6, 2, 32, 32), 128, np.uint8)
+    return [Clip("pan", luma, chroma, 1.0), Clip("still", luma[:1], chroma[:1], 1.0)]
+
+
+def recipe(steps: int) -> Recipe:
+    return Recipe(
+        "fast", 7, (Stage(2, 2, 1, 32, 1e-3, 1e-3, Mode.FLOAT), Stage(steps - 2, 2, 2, 32, 1e-3, 1e-4, Mode.QUANT))
+    )
+
+
+def run(folder: Path, steps: int) -> dict[str, torch.Tensor]:
+    trainer = Trainer(folder, recipe(4), clips(), torch.device("cpu"))
+    while trainer.step < steps:
+        assert np.isfinite(trainer.train_step()["loss"])
+    trainer.save()
+    return trainer.net.state_dict()
+
+
+def test_resumes_to_the_step(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", 4)
+    run(tmp_path / "halves", 3)
+    halves = run(tmp_path / "halves", 4)
+    assert all(torch.equal(whole[k], halves[k]) for k in whole)
+
+
+def test_every_parameter_learns(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path, recipe(4), clips(), torch.device("cpu"))
+    before = {n: p.clone() for n, p in trainer.net.named_parameters()}
+    while trainer.step < 4:
+        trainer.train_step()
+    stuck = [n for n, p in trainer.net.named_parameters() if torch.equal(p, before[n])]
+    assert stuck == []
+
+
+def test_float_compensation_is_the_kernel_without_rounding() -> None:
+    rng = np.random.default_rng(5)
+    y = torch.from_numpy(rng.integers(0, 256, (48, 64), dtype=np.uint8))
+    u, v = (torch.from_numpy(rng.integers(0, 256, (24, 32), dtype=np.uint8)) for _ in range(2))
+    mv = torch.from_numpy(rng.integers(-90, 90, (3, 4, 2), dtype=np.int16))
+    want = motion_compensate.reference(y, u, v, mv).permute(2, 0, 1)[None].float()
+    pixels = pack(y[None, None].float(), torch.stack((u, v))[None].float()) - 128
+    assert (compensate(pixels, mv[None].long()) - want).abs().max() <= 0.5001
+
+
+def test_recipes(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("preset = 'fast'\nseed = 1\n[[stage]]\nsteps = 1\n")
+    with pytest.raises(ValueError, match="not a training recipe"):
+        load_recipe(path)
+    shipped = load_recipe(Path(__file__).parents[1] / "nvc/train/recipes/fast.toml")
+    assert shipped.at(0)[1] > shipped.at(shipped.steps - 1)[1] > 0
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no clips"):
+        load_folders([tmp_path])

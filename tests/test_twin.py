@@ -1,0 +1,80 @@
+"""The exported integer network computes what its fake-quantised twin computes, to the bit, on real frames."""
+
+import av
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nvc.codec.encoder import FrameEncoder
+from nvc.codec.geometry import Geometry
+from nvc.media.clips import clip_path
+from nvc.models.config import FAST, gain_row
+from nvc.train.data import Clip
+from nvc.train.export import export
+from nvc.train.initialise import initialise
+from nvc.train.motion import pack
+from nvc.train.quant import S16, Mode
+from nvc.train.twin import Twin
+
+
+def real_frames(count: int, height: int, width: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    frames = []
+    with av.open(clip_path("carphone")) as container:
+        for frame in container.decode(video=0):
+            planes = [np.frombuffer(p, np.uint8).reshape(p.height, p.line_size) for p in frame.planes]
+            sizes = ((height, width), (height // 2, width // 2), (height // 2, width // 2))
+            frames.append(tuple(torch.from_numpy(p[:h, :w].copy()) for p, (h, w) in zip(planes, sizes, strict=True)))
+            if len(frames) == count:
+                return frames
+    raise AssertionError("the clip is too short")
+
+
+@pytest.fixture(scope="module")
+def twin() -> Twin:
+    """The start of training, plus noise on everything, so that no part is without effect."""
+    torch.manual_seed(1)
+    twin = Twin(FAST).eval()
+    frames = real_frames(8, 144, 176)
+    luma, u, v = (np.stack([planes[i].numpy() for planes in frames]) for i in range(3))
+    initialise(twin, [Clip("carphone", luma, np.stack((u, v), 1), 1.0)], 0)
+    with torch.no_grad():
+        for name, p in twin.named_parameters():
+            p.add_(torch.randn_like(p) * (0.1 if name.endswith(("bias", "knots", "memory")) else 0.02))
+    return twin
+
+
+@pytest.mark.parametrize(("height", "width", "qp"), [(80, 112, 40), (48, 144, 5), (32, 48, 63)])
+def test_integer_network_equals_exact_twin(twin: Twin, height: int, width: int, qp: int) -> None:
+    encoder = FrameEncoder(export(twin), Geometry(width, height))
+    memory = torch.zeros(0)
+    for t, planes in enumerate(real_frames(3, height, width)):
+        key = t == 0
+        coded = encoder.encode(*planes, qp, key=key, reset=False)
+        picture, prediction = (p.permute(2, 0, 1)[None].double() for p in encoder.pixels.split(96, 2))
+        with torch.no_grad():
+            if key:
+                memory = twin.initial_memory(1, height // 8, width // 8, True, Mode.EXACT)
+            row = torch.tensor([gain_row(qp, key)])
+            exact = twin(picture, prediction, memory, row, Mode.EXACT, noise=False)
+        memory = exact.memory
+        assert torch.equal((memory[0].permute(1, 2, 0) / S16).to(torch.int16), encoder.memory)
+        luma = F.pixel_shuffle(exact.pixels[:, :64], 8)[0, 0] + 128
+        assert torch.equal(luma.to(torch.uint8), coded.planes[0])
+        assert exact.symbols.abs().max() > 0, "nothing was coded: the comparison would be empty"
+
+
+def test_quantised_mode_is_close_to_exact(twin: Twin) -> None:
+    """Training sees what will be shipped: QUANT in float32 differs from EXACT by rounding ties only."""
+    y, u, v = real_frames(1, 64, 64)[0]
+    x = pack(y[None, None].float(), torch.stack((u, v))[None].float()) - 128
+    rows = torch.tensor([100])
+    with torch.no_grad():
+        results = [
+            twin(x, torch.zeros_like(x), twin.initial_memory(1, 8, 8, True, mode), rows, mode, noise=False)
+            for mode in (Mode.QUANT, Mode.EXACT)
+        ]
+    quant, exact = results
+    coded = exact.index > twin.config.skip
+    assert coded.sum() > 1000
+    assert (quant.symbols != exact.symbols)[coded].double().mean() < 0.02
