@@ -43,6 +43,16 @@ def test_resumes_to_the_step(tmp_path: Path) -> None:
     assert all(torch.equal(whole[k], halves[k]) for k in whole)
 
 
+def test_starts_from_an_earlier_run(tmp_path: Path) -> None:
+    parameters = run(tmp_path / "first", 2)
+    init = tmp_path / "first" / "network.safetensors"
+    second = Trainer(tmp_path / "second", recipe(4), clips(), torch.device("cpu"), init)
+    assert second.step == 0
+    assert all(torch.equal(parameters[k], v) for k, v in second.net.state_dict().items())
+    with pytest.raises(ValueError, match="does not hold"):
+        Trainer(tmp_path / "third", recipe(4), clips(), torch.device("cpu"), tmp_path / "absent")
+
+
 def test_every_parameter_learns(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path, recipe(4), clips(), torch.device("cpu"))
     before = {n: p.clone() for n, p in trainer.net.named_parameters()}

@@ -65,7 +65,7 @@ def test_integer_network_equals_exact_twin(twin: Twin, height: int, width: int, 
 
 
 def test_quantised_mode_is_close_to_exact(twin: Twin) -> None:
-    """Training sees what will be shipped: QUANT in float32 differs from EXACT by rounding ties only."""
+    """Training sees what will be shipped: QUANT differs from EXACT only where a residual is next to a boundary."""
     y, u, v = real_frames(1, 64, 64)[0]
     x = pack(y[None, None].float(), torch.stack((u, v))[None].float()) - 128
     rows = torch.tensor([100])
@@ -77,4 +77,7 @@ def test_quantised_mode_is_close_to_exact(twin: Twin) -> None:
     quant, exact = results
     coded = exact.index > twin.config.skip
     assert coded.sum() > 1000
-    assert (quant.symbols != exact.symbols)[coded].double().mean() < 0.02
+    # EXACT rounds latents and means to 1/32 step, so about one residual in 32 falls on the other side of a boundary
+    wrong = (quant.symbols - exact.symbols)[coded]
+    assert wrong.abs().max() <= 1
+    assert (wrong != 0).double().mean() < 0.06

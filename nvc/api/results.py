@@ -15,8 +15,9 @@ class FrameRecord(NamedTuple):
 
 @dataclass
 class Outcome:
-    """`bytes`: size of the stream, None when it is not known (a pipe); `seconds`: wall time from the first frame to the
-    finished output; `duration`: seconds of video; `md5`: of the decoded planes y, u, v of all frames in order, hex.
+    """`bytes`: size of the stream, None when it is not known (a pipe); `seconds`: wall time without the loading of code
+    and weights, with seeking and the finishing of the output; `duration`: seconds of video; `md5`: of the decoded
+    planes y, u, v of all frames in order, hex.
     """
 
     width: int

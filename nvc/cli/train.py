@@ -25,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", metavar="FILE", type=Path, help="TOML file of stages (default: that of preset fast)"
     )
+    parser.add_argument(
+        "--init", metavar="FILE", type=Path, help="start a new run from network.safetensors of an earlier one"
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
     parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
     parser.add_argument(
@@ -90,7 +93,7 @@ def _train(args: argparse.Namespace, device: "torch.device") -> None:
     except ValueError as error:
         raise MediaError(str(error)) from error
     try:
-        trainer = Trainer(args.out, recipe, clips, device)
+        trainer = Trainer(args.out, recipe, clips, device, args.init)
     except ValueError as error:
         raise exits.UsageError(str(error)) from error
     say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}")

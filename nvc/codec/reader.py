@@ -26,6 +26,7 @@ class Decoder:
         self.model = model or by_identity(self.header.model_id)
         self._geometry = Geometry(self.header.width, self.header.height)
         self._coder = FrameDecoder(self.model.network, self._geometry)
+        self._damage: DamagedStream | None = None
 
     @property
     def frame_count(self) -> int | None:
@@ -38,6 +39,7 @@ class Decoder:
         Raises ValueError when the stream has no such frame.
         """
         at = self._reader.seek_frame(number)
+        self._damage = None
         for _ in range(at, number):
             if next(self, None) is None:
                 raise ValueError(f"the stream has no frame {number}")
@@ -46,11 +48,14 @@ class Decoder:
         return self
 
     def __next__(self) -> Frame:
+        if self._damage is not None:  # what follows refers to a frame that was never made
+            raise self._damage
         number = self._reader.frame
         packet = next(self._reader)
         key = packet.type is FrameType.KEY
         try:
             planes = self._coder.decode(packet.payload, packet.qp, key=key, reset=packet.reset)
         except DamagedStream as error:
-            raise DamagedStream(f"Frame {number} is damaged. {error}", number) from error
+            self._damage = DamagedStream(f"Frame {number} is damaged. {error}", number)
+            raise self._damage from error
         return crop(planes, self._geometry, packet.pts, number, key, packet.qp)

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from nvc.kernels._tables import default_tables
 from nvc.models.lowdelay import LowDelay
 from nvc.models.quantiser import SCALES
-from nvc.train.layers import Block, Conv
+from nvc.train.block import Block
+from nvc.train.layers import Conv
 from nvc.train.quant import BIAS_MAX, S16, U8
 from nvc.train.twin import Twin
 

@@ -19,7 +19,7 @@ from nvc.train.motion import pack
 from nvc.train.twin import Twin, down, log_steps
 
 FEATURE = 64.0  # grey levels of an orthonormal coefficient for one unit of a latent feature
-SAMPLES = 24  # batches of four crops
+SAMPLES, BATCH, CROP = 24, 16, 64  # of the statistics
 
 
 def statistics(clips: list[Clip], seed: int) -> tuple[Tensor, Tensor]:
@@ -27,7 +27,7 @@ def statistics(clips: list[Clip], seed: int) -> tuple[Tensor, Tensor]:
     sampler = Sampler(clips, seed)
     moments = [torch.zeros(4 * PIXELS, 4 * PIXELS, dtype=torch.float64) for _ in range(2)]
     for _ in range(SAMPLES):
-        luma, chroma = sampler.batch(4, 2, 128)
+        luma, chroma = sampler.batch(BATCH, 2, CROP)
         first, second = (pack(y[:, None].float(), c.float()) - 128 for y, c in zip(luma, chroma, strict=True))
         for moment, picture in zip(moments, (first, second - first), strict=True):
             blocks = down(picture).permute(0, 2, 3, 1).reshape(-1, 4 * PIXELS).double()

@@ -1,6 +1,5 @@
 """Float twins of the convolution kernels. Tensors are [B, C, H, W]; convolution inputs are in integer steps."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,8 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvc.models.config import QPS, ROWS
-from nvc.train import quant
-from nvc.train.quant import BIAS_MAX, S8, S16, SHIFT, U8, W_MAX, Mode, planes, requantise, rows_of, to_steps
+from nvc.train.quant import (
+    BIAS_MAX,
+    S8,
+    S16,
+    SHIFT,
+    U8,
+    W_MAX,
+    Mode,
+    quantised_weight,
+    requantise,
+    to_steps,
+)
+from nvc.train.rows import planes, rows_of
 
 GAIN_MAX = (2**31 - 1) / 2**SHIFT  # of an accumulator step, in steps of the output
 KNOTS = 9  # gains are piecewise linear in QP in the log domain, so that every QP is trained
@@ -40,30 +50,31 @@ class RowTable(nn.Module):
             return self.scale * (self.interpolation.to(self.knots.dtype) @ self.knots).reshape(ROWS, -1)
 
 
-def _unmixed(grad: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+def unmixed(grad: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of x and w (float32, with the shape of w) of the product of rows x by weights w."""
     return grad @ w.flatten(1), (grad.t() @ x).float().view(w.shape)
 
 
 class _Mix(torch.autograd.Function):
-    """1x1 convolution as a product of matrices. The gradient of w is float32 whatever the dtype of x."""
+    """1x1 convolution of x [B, K, H, W] with w [N, K, 1, 1], in the dtype of autocast or, if precise, float32.
+
+    Gradients are products in the dtype of autocast."""
 
     @staticmethod
-    def forward(ctx, x, w):  # type: ignore[no-untyped-def]
-        rows, low = rows_of(x), w.to(x.dtype)
-        ctx.save_for_backward(rows, low)
-        with torch.autocast(x.device.type, enabled=False):
-            return planes(rows @ low.flatten(1).t(), x.shape)
+    def forward(ctx, x, w, precise):  # type: ignore[no-untyped-def]
+        device, rows = x.device.type, rows_of(x)
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        ctx.save_for_backward(rows.to(low), w.to(low))
+        ctx.dtype = x.dtype
+        dtype = torch.float32 if precise else low
+        with torch.autocast(device, enabled=False):
+            return planes(rows.to(dtype) @ w.flatten(1).to(dtype).t(), x.shape)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        d_x, d_w = _unmixed(rows_of(grad), *ctx.saved_tensors)
-        return planes(d_x, grad.shape), d_w
-
-
-def mix(x: Tensor, w: Tensor) -> Tensor:
-    """x [B, K, H, W], w [N, K, 1, 1] -> [B, N, H, W] in the dtype of x."""
-    return _Mix.apply(x, w)  # type: ignore[no-any-return, no-untyped-call]
+        rows, w = ctx.saved_tensors
+        d_x, d_w = unmixed(rows_of(grad).to(rows.dtype), rows, w)
+        return planes(d_x.to(ctx.dtype), grad.shape), d_w, None
 
 
 class Stream(NamedTuple):
@@ -121,7 +132,7 @@ class Conv(nn.Module):
 
     def steps(self, mode: Mode) -> tuple[Tensor, Tensor]:
         """Weights in integer steps and the real value [N] of one accumulator step."""
-        return quant.quantised_weight(self.weight, self.units, self.group, mode)
+        return quantised_weight(self.weight, self.units, self.group, mode)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Real bias and gain, each [R, N]."""
@@ -149,9 +160,9 @@ class Conv(nn.Module):
     def prepare(self, mode: Mode) -> Prepared:
         """What every frame of a training step shares."""
         w, step = self.steps(mode)
-        b, g = self.affine()
+        b, g = (self.bias[None], 1.0) if self.log_gain is None else self.affine()
         # a multiplier must stay below 2^31: the gain saturates where its table would
-        return Prepared(w, (step * g).clamp(max=GAIN_MAX * self.out_unit), b * g)
+        return Prepared(w, (step[None] * g).clamp(max=GAIN_MAX * self.out_unit), b * g)
 
     def accumulate(self, x: Tensor, rows: Tensor | None, mode: Mode) -> tuple[Tensor, Tensor, Tensor]:
         """Accumulator, gain and bias of x [B, K, H, W] in integer steps; FLOAT and QUANT."""
@@ -160,7 +171,7 @@ class Conv(nn.Module):
             gain, bias = gain[rows], bias[rows]
         if self.groups > 1:
             return F.conv2d(x, w.to(x.dtype), padding=w.shape[-1] // 2, groups=self.groups), gain, bias
-        return mix(x.float() if self.precise else x, w), gain, bias
+        return _Mix.apply(x, w, self.precise), gain, bias  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, rows: Tensor | None, mode: Mode) -> Tensor:
         """x [B, K, H, W] in integer steps, rows [B] -> real [B, N, H, W], rounded to out_unit in EXACT mode."""
@@ -225,75 +236,3 @@ class GroupSum(Conv):
         """As for a Conv, but the gain is that of the sums and the bias in accumulator steps."""
         w, step = self.steps(mode)
         return Prepared(w, step[None, : len(step) // self.group], (self.bias / step)[None])
-
-
-class _Block(torch.autograd.Function):
-    """`Block` on the CPU, where the calls that it saves are a third of the time. `prepared` holds, each five times,
-    weights, gains and biases; gains get no gradient."""
-
-    @staticmethod
-    def forward(ctx, value, view, mode, *prepared):  # type: ignore[no-untyped-def]
-        dtype, shape = view.dtype, view.shape
-        reduce, dw, proj, up, down = weights = [w.to(dtype) for w in prepared[:5]]
-        gains, biases = prepared[5:10], prepared[10:]
-        u8 = quant.steps_of(U8, 0, 255, mode, dtype)
-        s8 = quant.steps_of(S8, -128, 127, mode, dtype)
-        v0 = rows_of(view)
-        a0 = v0 @ reduce.flatten(1).t()
-        h = quant.requantise_rows(a0, gains[0], biases[0], u8)
-        a1 = rows_of(F.conv2d(planes(h, shape), dw, padding=1, groups=len(dw)))
-        d = quant.requantise_rows(a1, gains[1], biases[1], s8)
-        x1, v1 = quant.stream_rows(rows_of(value), d @ proj.flatten(1).t(), gains[2], biases[2], s8)
-        a3 = v1 @ up.flatten(1).t()
-        s = quant.group_rows(a3, gains[3], biases[3], u8)
-        x2, v2 = quant.stream_rows(x1, s @ down.flatten(1).t(), gains[4], biases[4], s8)
-        ctx.save_for_backward(v0, a0, h, a1, d, x1, v1, a3, s, x2, *weights, *gains, *biases)
-        ctx.shape, ctx.formats = shape, (u8, s8)
-        ctx.set_materialize_grads(False)
-        return planes(x2, shape), planes(v2, shape)
-
-    @staticmethod
-    def backward(ctx, grad, grad_view):  # type: ignore[no-untyped-def]
-        v0, a0, h, a1, d, x1, v1, a3, s, x2, reduce, dw, proj, up, down, *tables = ctx.saved_tensors
-        gains, biases, shape, (u8, s8) = tables[:5], tables[5:], ctx.shape, ctx.formats
-
-        grad, grad_view = (None if g is None else rows_of(g) for g in (grad, grad_view))
-        d_x, d_acc, d_b4 = quant.stream_rows_backward(x2, gains[4], s8, grad, grad_view)
-        d_s, d_down = _unmixed(d_acc, s, down)
-        d_acc, d_b3 = quant.group_rows_backward(a3, gains[3], biases[3], u8, d_s)
-        d_v1, d_up = _unmixed(d_acc, v1, up)
-        d_x, d_acc, d_b2 = quant.stream_rows_backward(x1, gains[2], s8, d_x, d_v1)
-        d_d, d_proj = _unmixed(d_acc, d, proj)
-        d_acc, _, d_b1 = quant.requantise_rows_backward(a1, gains[1], biases[1], s8, d_d)
-        d_h, d_dw, _ = torch.ops.aten.convolution_backward(
-            *(planes(d_acc, shape), planes(h, shape), dw, None, [1, 1], [1, 1], [1, 1], False, [0, 0], len(dw)),
-            [True, True, False],
-        )
-        d_acc, _, d_b0 = quant.requantise_rows_backward(a0, gains[0], biases[0], u8, rows_of(d_h))
-        d_v0, d_reduce = _unmixed(d_acc, v0, reduce)
-        d_weights = d_reduce, d_dw.float(), d_proj, d_up, d_down
-        return planes(d_x, shape), planes(d_v0, shape), None, *d_weights, *[None] * 5, d_b0, d_b1, d_b2, d_b3, d_b4
-
-
-class Block(nn.Module):
-    """Half-width depthwise block (after DCVC-UF): residual of 1x1, ReLU, 3x3 depthwise, 1x1, then residual
-    of 1x1, ReLU, sum of groups of four, 1x1."""
-
-    def __init__(self, c: int) -> None:
-        super().__init__()
-        half = c // 2
-        self.reduce = Conv([(c, S8)], half, U8)
-        self.dw = Conv([(half, U8)], half, S8, depthwise=True)
-        self.proj = Conv([(half, S8)], c, S16, scale=0.0)
-        self.up = GroupSum([(c, S8)], 2 * c, U8, group=4)
-        self.down = Conv([(half, U8)], c, S16, scale=0.0)
-        self.dw.weight.data[:, :, 1, 1] += 0.5
-
-    def forward(self, x: Stream, mode: Mode) -> Stream:
-        if mode is not Mode.EXACT and x.view.device.type == "cpu":
-            convs = (self.reduce, self.dw, self.proj, self.up, self.down)
-            prepared = zip(*(conv.prepared or conv.prepare(mode) for conv in convs), strict=True)
-            return Stream(*_Block.apply(*x, mode, *itertools.chain(*prepared)))  # type: ignore[no-untyped-call]
-        d = self.dw.to_s8(self.reduce.to_u8(x.view, mode), mode)
-        x = self.proj.to_stream(d, None, mode, x.value)
-        return self.down.to_stream(self.up(x.view, None, mode), None, mode, x.value)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from nvc.models.config import FAST, Config
 from nvc.train.data import Clip, Sampler
@@ -20,17 +22,34 @@ from nvc.train.unroll import unroll
 
 CONFIGS: dict[str, Config] = {FAST.preset: FAST}
 WARMUP = 200
-TABLE_LR = 5.0  # learning rate of biases and gain tables, which have far to go, relative to the weights'
+# learning rates relative to that of ordinary weights
+TRANSFORM_LR = 0.3  # starts near its optimum: a larger rate shakes it and costs quality at high QP
+TABLE_LR = 2.0  # biases and gains have far to go
+TRANSFORM = ("encoder_in", "y_head", "decoder_up", "recon_gain")
 REPORT = 50
 
 
-class Trainer:
-    """State of one run in `folder`: checkpoint.pt, log.jsonl, curves.png.
+def start(net: Twin, clips: list[Clip], seed: int, init: Path | None) -> None:
+    """The parameters of a new run."""
+    if init is None:
+        initialise(net, clips, seed)
+        return
+    try:
+        net.load_state_dict(load_file(init))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{init} does not hold the parameters of this network") from error
 
-    Raises ValueError when the folder holds a run of another preset.
+
+class Trainer:
+    """State of one run in `folder`: checkpoint.pt, network.safetensors (its parameters alone), log.jsonl, curves.png.
+
+    A new run starts from the parameters in `init`, those of an earlier run, or else from `initialise`. Raises
+    ValueError when the folder holds a run of another preset, or `init` does not fit.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, clips: list[Clip], device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, recipe: Recipe, clips: list[Clip], device: torch.device, init: Path | None = None
+    ) -> None:
         self.folder, self.recipe, self.device = folder, recipe, device
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
@@ -38,19 +57,27 @@ class Trainer:
         self.sampler = Sampler(clips, recipe.seed)
         net = Twin(CONFIGS[recipe.preset])
         if not (folder / "checkpoint.pt").exists():
-            initialise(net, clips, recipe.seed)
+            start(net, clips, recipe.seed, init)
         self.net = net.to(device)
-        plain = [p for p in self.net.parameters() if p.ndim > 2]
-        tables = [p for n, p in self.net.named_parameters() if p.ndim <= 2 or n.endswith("knots")]
-        plain = [p for p in plain if all(p is not q for q in tables)]
-        groups = [{"params": plain, "weight_decay": 1e-4}, {"params": tables, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), fused=True)
+        # fused is what a loaded optimiser uses: asked for from the start, resuming changes nothing
+        self.optimizer = torch.optim.AdamW(self.groups(), lr=1e-3, betas=(0.9, 0.98), fused=True)
         self.step = 0
         if (folder / "checkpoint.pt").exists():
             self.load()
 
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameter groups: ordinary weights, the transform, biases and tables, each with its learning-rate factor."""
+        named = dict(self.net.named_parameters())
+        table = {n for n, p in named.items() if p.ndim <= 2 or n.endswith("knots")}
+        transform = {f"{n}.weight" for n in TRANSFORM}
+        return [
+            {"params": [named[n] for n in named if n not in table | transform], "weight_decay": 1e-4, "factor": 1.0},
+            {"params": [named[n] for n in named if n in transform], "weight_decay": 0.0, "factor": TRANSFORM_LR},
+            {"params": [named[n] for n in named if n in table], "weight_decay": 0.0, "factor": TABLE_LR},
+        ]
+
     def save(self) -> None:
-        state = {
+        state: dict[str, Any] = {
             "preset": self.recipe.preset,
             "step": self.step,
             "net": self.net.state_dict(),
@@ -62,6 +89,7 @@ class Trainer:
         temporary = self.folder / "checkpoint.tmp"
         torch.save(state, temporary)
         os.replace(temporary, self.folder / "checkpoint.pt")
+        save_file({k: v.contiguous() for k, v in state["net"].items()}, self.folder / "network.safetensors")
 
     def load(self) -> None:
         state: dict[str, Any] = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
@@ -79,8 +107,8 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One optimiser step. Returns the figures of the log; `loss` is not finite when the step was refused."""
         stage, lr = self.recipe.at(self.step)
-        for group, factor in zip(self.optimizer.param_groups, (1.0, TABLE_LR), strict=True):
-            group["lr"] = lr * factor * min(1.0, (self.step + 1) / WARMUP)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["factor"] * min(1.0, (self.step + 1) / WARMUP)
         luma, chroma = self.sampler.batch(stage.batch, stage.frames, stage.crop)
         result = unroll(self.net, luma.to(self.device), chroma.to(self.device), self.rng, stage.mode)
         self.optimizer.zero_grad(set_to_none=True)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from nvc.models.config import PIXELS, QPS, Config, qp_lambda
 from nvc.models.quantiser import LOG_STEP, SCALES, SIGMA_MIN, rounding_offsets
-from nvc.train.layers import KNOTS, Block, Conv, RowTable, Stream, clamp16, view
+from nvc.train.block import Block
+from nvc.train.layers import KNOTS, Conv, RowTable, Stream, clamp16, view
 from nvc.train.quant import LATENT, PIXEL, S8, S16, U8, X16, Mode, ste_round, to_steps
 
 
@@ -44,12 +45,29 @@ class Coded:
     z: Tensor  # [B, Z, ...] quantised hyper-latents
 
 
+class _GaussianBits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, residual, index):  # type: ignore[no-untyped-def]
+        inv = 1 / (SIGMA_MIN * torch.exp(index * LOG_STEP) * math.sqrt(2))
+        r = residual.abs()
+        low, high = (r - 0.5) * inv, (r + 0.5) * inv
+        p = (0.5 * (torch.erfc(low) - torch.erfc(high))).clamp_min_(1e-9)
+        ctx.save_for_backward(residual, inv, low, high, p)
+        return -torch.log2(p)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        residual, inv, low, high, p = ctx.saved_tensors
+        factor = grad / p * (1 / (math.log(2) * math.sqrt(math.pi)))
+        factor *= p > 1e-9
+        at_low, at_high = torch.exp(-low * low), torch.exp(-high * high)
+        d_residual = (at_low - at_high) * inv * residual.sign() * factor
+        return d_residual, (at_high * high - at_low * low) * factor * LOG_STEP
+
+
 def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
     """Bits of integers (or noisy integers) under zero-mean Gaussians with the scale of a fractional table index."""
-    sigma = SIGMA_MIN * torch.exp(index * LOG_STEP)
-    r, inv = residual.abs(), 1 / (sigma * math.sqrt(2))
-    p = 0.5 * (torch.erfc((r - 0.5) * inv) - torch.erfc((r + 0.5) * inv))
-    return -torch.log2(p.clamp_min(1e-9))
+    return _GaussianBits.apply(residual, index.expand_as(residual))  # type: ignore[no-any-return, no-untyped-call]
 
 
 def down(x: Tensor) -> Tensor:
@@ -203,9 +221,8 @@ class Twin(nn.Module):
         hp = up(self.hyper_dec1.to_u8(zq.to(cv.dtype), mode), (h16 + 1) // 2, (w16 + 1) // 2)
         hp = up(self.hyper_dec2.to_u8(hp, mode), h16, w16)
         pf = self.run(self.prior, self.prior_in.to_stream(torch.cat((down(cv), hp), 1), rows, mode), mode)
-        prior = pf.view.to(dtype)
-        mean = clamp16(self.mean_head(prior, rows, mode), LATENT, mode)
-        index = self.index_head(prior, rows, mode)
+        mean = clamp16(self.mean_head(pf.view, rows, mode), LATENT, mode)
+        index = self.index_head(pf.view, rows, mode)
         index = index.clamp(0, SCALES - 1) if mode is Mode.EXACT else _soft_clamp(index)
 
         second = checkerboard(y.shape[1], h16, w16, y.device)
@@ -222,7 +239,7 @@ class Twin(nn.Module):
 
         base = up(self.decoder_up(self.dequantise(q, mean, rows, mode), rows, mode), h, w)
         f = self.run(self.decoder, self.decoder_context.to_stream(cv, rows, mode, base), mode)
-        gv = self.run(self.recon, f, mode).view.to(dtype)
+        gv = self.run(self.recon, f, mode).view
         r = clamp16(self.recon_gain(gv, rows, mode), PIXEL / 8, mode) / PIXEL
         gate = self.recon_gate(gv, None, mode).clamp(0, 1)
         pixels = r + gate * ps
