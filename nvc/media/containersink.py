@@ -11,6 +11,7 @@ from nvc.media.atomic import AtomicOutput, write_error
 from nvc.media.avpicture import to_frame
 from nvc.media.errors import MediaError
 from nvc.media.frame import Planes, VideoFormat
+from nvc.media.recorder import Recorder
 from nvc.media.sink import Sink
 
 _LOSSLESS = {
@@ -49,8 +50,9 @@ class ContainerSink(Sink):
         ticks = str(format.time_base.denominator)
         self._output = AtomicOutput(path)
         try:
+            self._file = Recorder(self._output.file)
             self._container = av.open(
-                self._output.file,
+                self._file,
                 "w",
                 format=muxer,
                 # its start is kept in movie ticks: with the default of 1/1000 s a first timestamp would be rounded
@@ -58,6 +60,7 @@ class ContainerSink(Sink):
             )
             self._stream = self._add_stream(name, options)
             self._container.start_encoding()
+            self._file.check()
         except OSError as error:  # before FFmpegError: some of those are OSErrors, and carry the same errno
             self._discard()
             raise write_error(path, error) from error
@@ -99,6 +102,7 @@ class ContainerSink(Sink):
         try:
             packets = self._stream.encode(None if picture is None else to_frame(picture, self.format))
             self._container.mux(packets)
+            self._file.check()
         except OSError as error:
             raise write_error(self.path, error) from error
         except FFmpegError as error:
@@ -108,6 +112,7 @@ class ContainerSink(Sink):
         self._encode(None)
         try:
             self._container.close()
+            self._file.check()
         except OSError as error:
             raise write_error(self.path, error) from error
         except FFmpegError as error:
