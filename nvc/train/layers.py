@@ -19,6 +19,7 @@ from nvc.train.quant import (
     Mode,
     quantised_weight,
     requantise,
+    ste_round,
     to_steps,
 )
 from nvc.train.rows import planes, rows_of
@@ -199,6 +200,7 @@ class Conv(nn.Module):
         """`forward` added to the values of the stream `base`."""
         out = self(x, rows, mode)
         out = out if base is None else clamp16(base + out, S16, mode)
+        out = ste_round(out / S16) * S16 if mode is Mode.QUANT else out
         return Stream(out, view(out, mode))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 _compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
 _HALF, _ZERO = np.float32(0.5), np.float32(0)
+_S16_STEPS = np.float32(128)  # of a stream, in one unit
 
 
 def _widen(v: Any) -> Any:
@@ -80,12 +81,14 @@ def _requantise_backward(acc, gain, bias, scale, lo, hi, grad, d_acc, d_gain, d_
 
 @_compiled
 def _stream_forward(x, acc, gain, bias, scale, lo, hi, rounds, out, view):  # type: ignore[no-untyped-def]
-    """out [M, N] = x + acc * gain + bias, and its steps; gain and bias [1, N]."""
+    """out [M, N] = x + acc * gain + bias, in whole s16 steps if `rounds`, and its steps; gain and bias [1, N]."""
     g, b = gain[0], bias[0]
     for i in range(acc.shape[0]):
         a, r, o, v = acc[i], x[i], out[i], view[i]
         for j in range(a.shape[0]):
             y = r[j] + (_widen(a[j]) * g[j] + b[j])
+            if rounds:  # twice rounded, a view lies 1/16 step above one rounded once: training should know
+                y = np.float32(np.floor(y * _S16_STEPS + _HALF) / _S16_STEPS)
             o[j] = y
             v[j] = _narrow(_step(y * scale, lo, hi, rounds), v[j])
 
