@@ -33,7 +33,7 @@ def _x265(q: int) -> dict[str, str]:
 
 
 def _mjpeg(q: int) -> dict[str, str]:
-    return {"flags": "qscale", "global_quality": str(q * 118), "huffman": "optimal"}
+    return {"qmin": str(q), "qmax": str(q), "huffman": "optimal"}
 
 
 ANCHORS = {
