@@ -1,9 +1,13 @@
 """Every registered kernel, every case, every input pattern: all implementations agree bit for bit."""
 
+import threading
+
+import numpy as np
 import pytest
 import torch
 
 from nvc.kernels import TABLE
+from nvc.kernels._gemm import set_vector
 from nvc.kernels._pool import even, parallel, set_threads, threads
 from nvc.testing import PATTERNS, Fill
 
@@ -54,9 +58,10 @@ def sweep():
 
 @pytest.fixture
 def restored_threads():
-    before = threads()
+    before, vector = threads(), set_vector(True)
     yield
     set_threads(before)
+    set_vector(vector)
 
 
 @pytest.mark.parametrize(("kernel", "case", "pattern"), list(sweep()))
@@ -67,7 +72,9 @@ def test_bit_exact(kernel, case, pattern, pytestconfig):
 
     for n in (1, 2):
         set_threads(n)
-        check(kernel.cpu, args, want, "cpu")
+        for vector in (True, False):  # with the CPU's vector instructions, and as where it has none
+            set_vector(vector)
+            check(kernel.cpu, args, want, "cpu")
     if kernel.launch is not None:
         check(kernel.launch, args, want, pytestconfig.device)
 
@@ -169,3 +176,29 @@ def test_even_chunks_fit_and_hardly_overshoot(n):
     parts = -(-n // size)
     assert parts == -(-n // 256)
     assert parts * size - n < 16 * parts
+
+
+def test_a_layer_changed_in_place_is_packed_anew():
+    kernel = TABLE["conv1x1_u8"]
+    args = kernel.make((8, 32, 128, 64), Fill("uniform", 0))
+    kernel.cpu(**args)
+    for key in ("w", "bias", "mult"):
+        args[key] >>= 1
+        assert torch.equal(kernel.cpu(**args), kernel.reference(**args))
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_parallel_calls_from_several_threads_do_not_meet():
+    set_threads(2)
+    counts = np.zeros((4, 64), np.int64)
+
+    def call(k):
+        for _ in range(50):
+            parallel(lambda begin, end: counts[k].__setitem__(slice(begin, end), counts[k, begin:end] + 1), 64, 4)
+
+    callers = [threading.Thread(target=call, args=(k,)) for k in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert (counts == 50).all()

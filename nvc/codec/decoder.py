@@ -53,14 +53,14 @@ class FrameDecoder(Session):
             z = words.read(self.hyper_rows(row)).clamp(-128, 127).to(torch.int8).view(h, w, -1)
         self.predict(vectors)
         with span("context"):
-            context = net.make_context(self.begin(key, reset), self.prediction)
+            context = net.make_context(self.begin(key, reset), self.prediction, self.space)
         with span("prior"):
-            prior = net.make_prior(context, z, row)
+            prior = net.make_prior(context, z, row, self.space)
         with span("entropy"):
             index = prior.rows.flatten()
             symbols = words.read(*compact(index, index, self.skip))
             words.check()
             q = scatter(symbols, index, self.skip).view(prior.rows.shape)
         with span("prior"):
-            mean = net.refine(prior, q, row)
+            mean = net.refine(prior, q, row, self.space)
         return self.finish(q, mean, context, row)

@@ -44,14 +44,15 @@ class FrameEncoder(Session):
         vectors = None if key else self._search(y, qp)
         self.predict(vectors)
         with span("context"):
-            context = net.make_context(self.begin(key, reset), self.prediction)
+            context = net.make_context(self.begin(key, reset), self.prediction, self.space)
         with span("analyse"):
-            latent, z = net.analyse(context, self.pixels, row)
+            latent, z = net.analyse(context, self.pixels, row, self.space)
         with span("prior"):
-            prior = net.make_prior(context, z, row)
-            first = quantise(latent, prior.mean, prior.rows, self.offsets, 0, self.skip)
-            mean = net.refine(prior, first, row)
-            q = quantise(latent, mean, prior.rows, self.offsets, 2, self.skip)
+            prior = net.make_prior(context, z, row, self.space)
+            q = self.space.s16("symbols", *latent.shape)
+            first = quantise(latent, prior.mean, prior.rows, self.offsets, 0, self.skip, out=q)
+            mean = net.refine(prior, first, row, self.space)
+            quantise(latent, mean, prior.rows, self.offsets, 2, self.skip, out=q)
         planes = self.finish(q, mean, context, row)
         with span("entropy"):
             payload = self._code(vectors, z, q, prior.rows, row)

@@ -9,6 +9,7 @@ from nvc.kernels._tables import lookup
 from nvc.kernels.motion_compensate import motion_compensate
 from nvc.models.config import PIXELS, gain_row
 from nvc.models.lowdelay import LowDelay, Planes
+from nvc.models.workspace import Workspace
 from nvc.trace import span
 
 
@@ -21,6 +22,7 @@ class Session:
         self.cdf, self.lut = network.cdf, lookup(network.cdf)
         self.reference: Planes | None = None
         self.memory: Tensor | None = None
+        self.space = Workspace(torch.device("cpu"))
         h, w = geometry.features
         # picture and prediction side by side: the encoder's first layer reads both, all others the prediction alone
         self.pixels = torch.zeros((h, w, 2 * PIXELS), dtype=torch.int8)
@@ -57,5 +59,5 @@ class Session:
     def finish(self, q: Tensor, mean: Tensor, context: Tensor, row: Tensor) -> Planes:
         """Reconstruct, and keep what the next frame needs. Returns the padded planes."""
         with span("synthesise"):
-            self.memory, self.reference = self.network.synthesise(q, mean, context, self.prediction, row)
+            self.memory, self.reference = self.network.synthesise(q, mean, context, self.prediction, row, self.space)
         return self.reference

@@ -24,6 +24,16 @@ def output(name: str, out: Tensor | None, shape: tuple[int, ...], dtype: torch.d
     return out
 
 
+def expect_launchable(name: str, *tensors: Tensor | None) -> None:
+    """Raise ValueError unless the operands of kernel `name` are contiguous and on the device of the first."""
+    given = [t for t in tensors if t is not None]
+    for i, t in enumerate(given):
+        if t.device != given[0].device:
+            raise ValueError(f"{name}: operand {i} is on {t.device}, the first is on {given[0].device}")
+        if not t.is_contiguous():
+            raise ValueError(f"{name}: operand {i} has strides {t.stride()}, expected contiguous")
+
+
 def row_index(name: str, row: Tensor, rows: int) -> int:
     """The table row that kernel `name` is to use; ValueError when the tables do not have it."""
     r = int(row)

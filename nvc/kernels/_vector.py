@@ -102,12 +102,13 @@ class Builder:
                 self.store(self.b.shuffle_vector(row, row, half), out, at)
 
 
-def emitted(returns, given, emit):
-    """What an intrinsic returns to numba. emit(builder, ...) gets pointers for arrays, 64-bit integers else."""
+def emitted(returns, given, emit, kind=Builder):
+    """What an intrinsic returns to numba. emit(builder, ...) gets pointers for arrays, 64-bit integers else; `kind` is
+    the builder's class."""
     signature = returns(*(t if isinstance(t, types.Array) else types.intp for t in given))
 
     def code(context, b, signature, args):
-        builder = Builder(context, b, signature, args)
+        builder = kind(context, b, signature, args)
         value = emit(builder, *builder.args)
         return context.get_dummy_value() if value is None else value
 

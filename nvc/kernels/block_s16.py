@@ -32,8 +32,10 @@ from torch import Tensor
 
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp8, clamp16, compiled, requant, store_u8, view
+from nvc.kernels._gemm import TILE_ROWS, prepare
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni import TILE, depthwise64, layer_group, layer_residual, layer_viewed
 
 MAX_C = 1024
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
@@ -170,6 +172,30 @@ def _residual(acc, bias, mult, x1, out):
             out[p, c] = clamp16(np.int32(x1[p, c]) + requant(acc[p, c], bias[c], mult[c]))
 
 
+@compiled
+def _tiles(h, x, w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down, d, a, x1, out, begin, end):
+    H, W, K = h.shape
+    C = 2 * K
+    for p in range(begin, end, TILE_ROWS):
+        n = min(TILE_ROWS, end - p)
+        done = 0
+        while done < n:
+            y = (p + done) // W
+            z = p + done - y * W
+            run = min(n - done, W - z)
+            row = y * W * K
+            above, below = -1 if y > 0 else 0, -1 if y < H - 1 else 0
+            ia, ib = row + above * W * K, row - below * W * K
+            for k in range(0, K, TILE):
+                depthwise64(
+                    h, ia + k, row + k, ib + k, above, below, z, W, K, w_dw, 12 * k, t_dw, k, K, d, done * K + k, K, run
+                )
+            done += run
+        layer_viewed(d, 0, K, n, w_proj, K, t_proj, C, x1, 0, C, x, p * C, C, a, 0, C)
+        layer_group(a, 0, C, n, w_up, C, t_up, 2 * C, d, 0, K)
+        layer_residual(d, 0, K, n, w_down, K, t_down, C, out, p * C, C, x1, 0, C)
+
+
 def cpu(
     h: Tensor,
     x: Tensor,
@@ -197,8 +223,25 @@ def cpu(
     hs, xs, os, taps = h.numpy(), x.reshape(-1, C).numpy(), out.view(-1, C).numpy(), w_dw.numpy()
     rq_dw, rq_proj, rq_up, rq_down = ((b[0].numpy(), m[0].numpy()) for _, b, m in (dw, proj, up, down))
 
-    t_proj, t_up, t_down = w_proj.t(), w_up.t(), w_down.t()
     rows = even(H * W, CHUNK)
+    layers = (
+        prepare(*dw, "depthwise"),
+        prepare(*proj, "s16"),
+        prepare(*up, "group", views=C),
+        prepare(*down, "s16"),
+    )
+    if all(layer is not None for layer in layers):
+        packed = [t for w, tables, _ in layers for t in (w, tables[0])]
+
+        def tiles(begin, end):
+            _, d = scratch("half", (TILE_ROWS, K), torch.int8)
+            _, a_np = scratch("a", (TILE_ROWS, C), torch.int8)
+            _, x1_np = scratch("x1", (TILE_ROWS, C), torch.int16)
+            _tiles(hs, xs, *packed, d, a_np, x1_np, os, begin, end)
+
+        parallel(tiles, H * W, rows)
+        return out
+    t_proj, t_up, t_down = w_proj.t(), w_up.t(), w_down.t()
 
     def chunk(begin, end):
         half, half_np = scratch("half", (rows, K), torch.int8)

@@ -23,10 +23,12 @@ Bounds (2 <= K <= 1024, checked; the others by the exporter):
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp16, compiled, requant, view
+from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni import TILE, layer_s16, view64
 
 MAX_K = 1024
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
@@ -68,10 +70,16 @@ def _join(x, b, a):
 
 
 @compiled
-def _requant(acc, bias, mult, out):
-    for p in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            out[p, n] = clamp16(requant(acc[p, n], bias[n], mult[n]))
+def _tiles(x, b, w, table, a, out, begin, end):
+    C, K, N = x.shape[1], x.shape[1] + b.shape[1], out.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        for m in range(n):
+            for c in range(0, C, TILE):
+                view64(x, (p + m) * C + c, a, m * K + c)
+            for k in range(b.shape[1]):
+                a[m, C + k] = b[p + m, k]
+        layer_s16(a, 0, K, n, w, K, table, N, out, p * N, N)
 
 
 def cpu(
@@ -82,16 +90,20 @@ def cpu(
     out = ops.output("conv1x1_s16", out, (H, W, N), torch.int16, x.device)
     second = torch.empty((H, W, 0), dtype=torch.int8) if b is None else b
     xs, bs, os = x.reshape(-1, C).numpy(), second.reshape(H * W, K - C).numpy(), out.view(-1, N).numpy()
-    bias_r, mult_r, wt = bias[r].numpy(), mult[r].numpy(), w.t()
-
     rows = even(H * W, CHUNK)
+    if (layer := gemm.prepare(w, bias, mult, "s16", views=C)) is not None:
+
+        def tiles(begin, end):
+            _, a = scratch("a", (gemm.TILE_ROWS, K), torch.int8)
+            _tiles(xs, bs, layer.w, layer.tables[r], a, os, begin, end)
+
+        parallel(tiles, H * W, rows)
+        return out
 
     def chunk(begin, end):
         a, a_np = scratch("a", (rows, K), torch.int8)
-        acc, acc_np = scratch("acc", (rows, N), torch.int32)
         _join(xs[begin:end], bs[begin:end], a_np)
-        torch._int_mm(a, wt, out=acc)
-        _requant(acc_np, bias_r, mult_r, os[begin:end])
+        gemm.s16(a, end - begin, w, bias, mult, r, os[begin:end])
 
     parallel(chunk, H * W, rows)
     return out

@@ -21,10 +21,13 @@ Bounds (2 <= C <= 1024, checked; the others by the exporter):
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import compiled, requant, store_u8, view
+from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni import TILE, layer_u8, view64
+from nvc.kernels.gpu import conv1x1_u8 as gpu
 
 MAX_C = 1024
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
@@ -58,28 +61,44 @@ def _view(x, a):
 
 
 @compiled
-def _relu(acc, bias, mult, out):
-    for p in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            out[p, n] = store_u8(requant(acc[p, n], bias[n], mult[n]))
+def _tiles(x, w, table, a, out, begin, end):
+    C, N = x.shape[1], out.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        for c in range(0, n * C, TILE):
+            view64(x, p * C + c, a, c)
+        layer_u8(a, 0, C, n, w, C, table, N, out, p * N, N)
 
 
 def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check(x, w, bias, mult)
     (H, W, C), N = x.shape, w.shape[0]
     out = ops.output("conv1x1_u8", out, (H, W, N), torch.int8, x.device)
-    xs, os, b, m, wt = x.reshape(-1, C).numpy(), out.view(-1, N).numpy(), bias[0].numpy(), mult[0].numpy(), w.t()
+    xs, os = x.reshape(-1, C).numpy(), out.view(-1, N).numpy()
 
     rows = even(H * W, CHUNK)
+    if (layer := gemm.prepare(w, bias, mult, "u8", views=C)) is not None:
+
+        def tiles(begin, end):
+            _tiles(xs, layer.w, layer.tables[0], scratch("a", (gemm.TILE_ROWS, C), torch.int8)[1], os, begin, end)
+
+        parallel(tiles, H * W, rows)
+        return out
 
     def chunk(begin, end):
         a, a_np = scratch("a", (rows, C), torch.int8)
-        acc, acc_np = scratch("acc", (rows, N), torch.int32)
         _view(xs[begin:end], a_np)
-        torch._int_mm(a, wt, out=acc)
-        _relu(acc_np, b, m, os[begin:end])
+        gemm.u8(a, end - begin, w, bias, mult, 0, os[begin:end])
 
     parallel(chunk, H * W, rows)
+    return out
+
+
+def launch(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
+    _check(x, w, bias, mult)
+    out = ops.output("conv1x1_u8", out, (*x.shape[:2], w.shape[0]), torch.int8, x.device)
+    ops.expect_launchable("conv1x1_u8", x, w, bias, mult, out)
+    gpu.run(x, w, bias, mult, out)
     return out
 
 
@@ -103,7 +122,7 @@ conv1x1_u8 = Kernel(
     name="conv1x1_u8",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 1), (3, 5, 17, 9), (13, 41, 128, 64), (8, 32, 256, 128), (5, 7, MAX_C, 33)),
     bench_cases=((45, 80, 128, 64), (90, 160, 128, 64), (135, 240, 256, 128)),

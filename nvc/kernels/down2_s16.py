@@ -23,8 +23,9 @@ Bounds (4 C + K2 <= 2048, checked; the others by the exporter):
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp16, compiled, requant, view
+from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 
@@ -79,13 +80,6 @@ def _gather(x, b, a, begin, end):
             a[p - begin, 4 * C + k] = b[p, k]
 
 
-@compiled
-def _requant(acc, bias, mult, out):
-    for p in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            out[p, n] = clamp16(requant(acc[p, n], bias[n], mult[n]))
-
-
 def cpu(
     x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -95,16 +89,12 @@ def cpu(
     out = ops.output("down2_s16", out, (h, w2, N), torch.int16, x.device)
     second = torch.empty((h, w2, 0), dtype=torch.int8) if b is None else b
     xs, bs, os = x.numpy(), second.reshape(h * w2, K - 4 * C).numpy(), out.view(-1, N).numpy()
-    bias_r, mult_r, wt = bias[r].numpy(), mult[r].numpy(), w.t()
-
     rows = even(h * w2, CHUNK)
 
     def chunk(begin, end):
         a, a_np = scratch("a", (rows, K), torch.int8)
-        acc, acc_np = scratch("acc", (rows, N), torch.int32)
         _gather(xs, bs, a_np, begin, end)
-        torch._int_mm(a, wt, out=acc)
-        _requant(acc_np, bias_r, mult_r, os[begin:end])
+        gemm.s16(a, end - begin, w, bias, mult, r, os[begin:end])
 
     parallel(chunk, h * w2, rows)
     return out

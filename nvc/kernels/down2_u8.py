@@ -21,8 +21,9 @@ Bounds (4 C <= 1024, checked; the others by the exporter):
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import compiled, requant, store_u8, view
+from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 
@@ -71,28 +72,19 @@ def _gather(x, a, begin, end):
                 a[p - begin, t * C + c] = view(x[i, j, c])
 
 
-@compiled
-def _relu(acc, bias, mult, out):
-    for p in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            out[p, n] = store_u8(requant(acc[p, n], bias[n], mult[n]))
-
-
 def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check(x, w, bias, mult)
     (H, W, _), (N, K) = x.shape, w.shape
     h, w2 = (H + 1) >> 1, (W + 1) >> 1
     out = ops.output("down2_u8", out, (h, w2, N), torch.int8, x.device)
-    xs, os, b, m, wt = x.numpy(), out.view(-1, N).numpy(), bias[0].numpy(), mult[0].numpy(), w.t()
+    xs, os = x.numpy(), out.view(-1, N).numpy()
 
     rows = even(h * w2, CHUNK)
 
     def chunk(begin, end):
         a, a_np = scratch("a", (rows, K), torch.int8)
-        acc, acc_np = scratch("acc", (rows, N), torch.int32)
         _gather(xs, a_np, begin, end)
-        torch._int_mm(a, wt, out=acc)
-        _relu(acc_np, b, m, os[begin:end])
+        gemm.u8(a, end - begin, w, bias, mult, 0, os[begin:end])
 
     parallel(chunk, h * w2, rows)
     return out

@@ -21,10 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, high_half, low_half, requant
-from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni import TILE, layer16_residual, split64
 
 MAX_K = 256
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
@@ -68,19 +70,39 @@ def _add(acc, bias, mult, res, out, begin, end):
             out[begin + p, n] = clamp16(np.int32(res[begin + p, n]) + requant(joined, bias[n], mult[n]))
 
 
+@compiled
+def _tiles(x16, res, w, table, a, out, begin, end):
+    K, N = x16.shape[1], out.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        for m in range(n):
+            for k in range(0, K, TILE):
+                split64(x16, (p + m) * K + k, a, 2 * m * K + k, (2 * m + 1) * K + k)
+        layer16_residual(a, 0, 2 * K, n, w, K, table, N, out, p * N, N, res, p * N, N)
+
+
 def cpu(x16: Tensor, res: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check(x16, res, w, bias, mult)
     (H, W, K), N = x16.shape, w.shape[0]
     out = ops.output("latent_s16", out, (H, W, N), torch.int16, x16.device)
     latents, stream = x16.reshape(H * W, K).numpy(), res.reshape(H * W, N).numpy()
-    table, wt, result = (bias[0].numpy(), mult[0].numpy()), w.t(), out.view(H * W, N).numpy()
+    table, result = (bias[0].numpy(), mult[0].numpy()), out.view(H * W, N).numpy()
+
+    if (layer := gemm.prepare(w, bias, mult, "s16", split=True)) is not None:
+
+        def tiles(begin: int, end: int) -> None:
+            _, a = scratch("a", (gemm.TILE_ROWS, 2 * K), torch.int8)
+            _tiles(latents, stream, layer.w, layer.tables[0], a, result, begin, end)
+
+        parallel(tiles, H * W, even(H * W, CHUNK))
+        return out
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (2 * CHUNK, K), torch.int8)
         acc, acc_array = scratch("acc", (2 * CHUNK, N), torch.int32)
         halves = 2 * (end - begin)  # rows of high bytes, then rows of low bytes
         _split(latents, a_array, begin, end)
-        torch._int_mm(a[:halves], wt, out=acc[:halves])
+        gemm.s32(a, halves, w, bias, mult, acc)
         _add(acc_array, *table, stream, result, begin, end)
 
     parallel(chunk, H * W, CHUNK)

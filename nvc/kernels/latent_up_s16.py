@@ -28,13 +28,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, high_half, low_half, requant, view
-from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni import TILE, layer16_r32, layer_residual, split64, view64
 
 MAX_K, MAX_C = 256, 1024
 CHUNK = 128  # positions of x16: operands and accumulators of a chunk stay in the level-2 cache
+LATENTS = gemm.TILE_ROWS // 4  # that tiles work on at a time, with the four positions above each
+TILED_CHUNK = 512
 
 
 def _check(x16: Tensor, ctx: Tensor, w1: Tensor, w2: Tensor, tables: tuple[Tensor, ...]) -> None:
@@ -114,6 +118,31 @@ def _join(acc1, acc2, bias1, mult1, bias2, mult2, out, begin, end):
                     out[y, x, n] = clamp16(t1 + t2)
 
 
+@compiled
+def _tiles(x16, ctx, w1, table1, w2, table2, a1, a2, t1, s, out, begin, end):
+    h, w, C = ctx.shape
+    W, K, N = (w + 1) >> 1, x16.shape[1], out.shape[2]
+    for p in range(begin, end, LATENTS):
+        n = min(LATENTS, end - p)
+        for m in range(n):
+            for k in range(0, K, TILE):
+                split64(x16, (p + m) * K + k, a1, 2 * m * K + k, (2 * m + 1) * K + k)
+        layer16_r32(a1, 0, 2 * K, n, w1, K, table1, 4 * N, t1, 0, 4 * N)
+        for m in range(4 * n):
+            # positions outside ctx are computed from others and dropped
+            y = min(2 * ((p + (m >> 2)) // W) + (m >> 1 & 1), h - 1)
+            x = min(2 * ((p + (m >> 2)) % W) + (m & 1), w - 1)
+            for c in range(0, C, TILE):
+                view64(ctx, (y * w + x) * C + c, a2, m * C + c)
+        layer_residual(a2, 0, C, 4 * n, w2, C, table2, N, s, 0, N, t1, 0, N)
+        for m in range(4 * n):
+            y = 2 * ((p + (m >> 2)) // W) + (m >> 1 & 1)
+            x = 2 * ((p + (m >> 2)) % W) + (m & 1)
+            if y < h and x < w:
+                for c in range(N):
+                    out[y, x, c] = s[m, c]
+
+
 def cpu(
     x16: Tensor,
     ctx: Tensor,
@@ -133,7 +162,23 @@ def cpu(
     out = ops.output("latent_up_s16", out, (h, w, N), torch.int16, x16.device)
     first, second = (bias1[r].numpy(), mult1[r].numpy()), (bias2[r].numpy(), mult2[r].numpy())
     latents, context, result = x16.reshape(H * W, K).numpy(), ctx.numpy(), out.numpy()
-    w1t, w2t = w1.t(), w2.t()
+
+    layers = (
+        gemm.prepare(w1, bias1, mult1, "r32", split=True),
+        gemm.prepare(w2, bias2, mult2, "s16", views=C),
+    )
+    if layers[0] is not None and layers[1] is not None:
+        packed = [t for w, tables, _ in layers for t in (w, tables[r])]
+
+        def tiles(begin: int, end: int) -> None:
+            _, halves = scratch("a1", (LATENTS, 2 * K), torch.int8)
+            _, views = scratch("a2", (4 * LATENTS, C), torch.int8)
+            _, terms = scratch("t1", (LATENTS, 4 * N), torch.int32)
+            _, sums = scratch("s", (4 * LATENTS, N), torch.int16)
+            _tiles(latents, context, *packed, halves, views, terms, sums, result, begin, end)
+
+        parallel(tiles, H * W, even(H * W, TILED_CHUNK))
+        return out
 
     def chunk(begin: int, end: int) -> None:
         a1, a1_array = scratch("a1", (2 * CHUNK, K), torch.int8)
@@ -143,8 +188,8 @@ def cpu(
         halves, quads = 2 * (end - begin), 4 * (end - begin)  # all high bytes, then all low bytes; positions of ctx
         _split(latents, a1_array, begin, end)
         _gather(context, a2_array, begin, end)
-        torch._int_mm(a1[:halves], w1t, out=acc1[:halves])
-        torch._int_mm(a2[:quads], w2t, out=acc2[:quads])
+        gemm.s32(a1, halves, w1, bias1, mult1, acc1)
+        gemm.s32(a2, quads, w2, bias2, mult2, acc2)
         _join(acc1_array, acc2_array, *first, *second, result, begin, end)
 
     parallel(chunk, H * W, CHUNK)

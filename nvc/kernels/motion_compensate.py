@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._motion import CHROMA, LUMA, MV_MAX, interpolated, require_plane
 from nvc.kernels._motion_blocks import compensate
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import motion_compensate as gpu
 
 
 def _check(y, u, v, mv):
@@ -66,6 +68,18 @@ def cpu(y, u, v, mv, *, out=None):
     return out
 
 
+def launch(y, u, v, mv, *, out=None):
+    _check(y, u, v, mv)
+    shape = (y.shape[0] // 8, y.shape[1] // 8, 96)
+    out = torch.empty(shape, dtype=torch.int8, device=y.device) if out is None else out
+    ops.expect("motion_compensate: out", out, shape, torch.int8)
+    if out.stride(2) != 1 or out.device != y.device:
+        raise ValueError(f"motion_compensate: out has strides {out.stride()} on {out.device}, y is on {y.device}")
+    ops.expect_launchable("motion_compensate", y, u, v, mv)
+    gpu.run(y, u, v, mv, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     h, w = case
     return {
@@ -98,7 +112,7 @@ motion_compensate = Kernel(
     name="motion_compensate",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((16, 16), (16, 48), (64, 32), (128, 144), (160, 192)),
     bench_cases=((368, 640), (720, 1280)),

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp, clamp16, compiled, requant, view
+from nvc.kernels._fixed import clamp, compiled, view
 from nvc.kernels._pool import parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 
@@ -61,13 +62,13 @@ def _view(x, a, begin, end):
 
 
 @compiled
-def _heads(acc, bias, mult, mean, index, begin, end):
+def _heads(s, mean, index, begin, end):
     N = mean.shape[1]
     for p in range(begin, end):
         for n in range(N):
-            mean[p, n] = clamp16(requant(acc[p - begin, n], bias[n], mult[n]))
+            mean[p, n] = s[p - begin, n]
         for n in range(N):
-            index[p, n] = np.uint8(clamp(requant(acc[p - begin, N + n], bias[N + n], mult[N + n]), 0, 63))
+            index[p, n] = np.uint8(clamp(s[p - begin, N + n], 0, 63))
 
 
 def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Outputs | None = None) -> Outputs:
@@ -76,15 +77,15 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: O
     means, indices = out or (None, None)
     means = ops.output("prior_head", means, (H, W, N), torch.int16, x.device)
     indices = ops.output("prior_head", indices, (H, W, N), torch.uint8, x.device)
-    features, table, wt = x.reshape(H * W, C).numpy(), (bias[r].numpy(), mult[r].numpy()), w.t()
+    features = x.reshape(H * W, C).numpy()
     mean, index = means.view(H * W, N).numpy(), indices.view(H * W, N).numpy()
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (CHUNK, C), torch.int8)
-        acc, acc_array = scratch("acc", (CHUNK, 2 * N), torch.int32)
+        _, s = scratch("s", (CHUNK, 2 * N), torch.int16)
         _view(features, a_array, begin, end)
-        torch._int_mm(a[: end - begin], wt, out=acc[: end - begin])
-        _heads(acc_array, *table, mean, index, begin, end)
+        gemm.s16(a, end - begin, w, bias, mult, r, s[: end - begin])
+        _heads(s, mean, index, begin, end)
 
     parallel(chunk, H * W, CHUNK)
     return means, indices

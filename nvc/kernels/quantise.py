@@ -23,7 +23,10 @@ import torch
 from torch import Tensor
 
 from nvc.kernels._fixed import compiled
+from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+
+CHUNK = 8  # rows
 
 
 def _check(y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, phase: int) -> None:
@@ -49,10 +52,10 @@ def reference(y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, phase: int
 
 
 @compiled
-def _quantise(y, mean, index, offset, phase, skip, out):
-    H, W, N = y.shape
+def _quantise(y, mean, index, offset, phase, skip, out, begin_row, end_row):
+    W, N = y.shape[1:]
     half = (N + 1) >> 1
-    for i in range(H):
+    for i in range(begin_row, end_row):
         for j in range(W):
             for part in range(2):
                 begin, end = (half, N) if part else (0, half)
@@ -71,7 +74,8 @@ def cpu(
 ) -> Tensor:
     _check(y, mean, index, offset, phase)
     out = torch.empty_like(y) if out is None else out
-    _quantise(y.numpy(), mean.numpy(), index.numpy(), offset.numpy(), phase, np.int32(skip), out.numpy())
+    arrays = y.numpy(), mean.numpy(), index.numpy(), offset.numpy(), phase, np.int32(skip), out.numpy()
+    parallel(lambda begin, end: _quantise(*arrays, begin, end), y.shape[0], CHUNK)
     return out
 
 

@@ -29,9 +29,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_CLASS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, lookup
+from nvc.kernels.gpu import rans_decode as gpu
 from nvc.kernels.rans_encode import rans_encode
 
 
@@ -197,6 +199,28 @@ def cpu(
     return out
 
 
+def launch(
+    words: Tensor,
+    n_words: Tensor,
+    states: Tensor,
+    cursor: Tensor,
+    rows: Tensor,
+    count: Tensor,
+    cdf: Tensor,
+    lut: Tensor,
+    *,
+    out: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, ...]:
+    _check(words, states, rows, cdf, lut)
+    if out is None:
+        out = torch.empty_like(rows, dtype=torch.int16), torch.empty_like(states), torch.empty_like(cursor)
+    for what, t, like in zip(("symbols", "states", "cursor"), out, (rows, states, cursor), strict=True):
+        ops.expect(f"rans_decode: out {what}", t, like.shape, torch.int16 if t is out[0] else like.dtype)
+    ops.expect_launchable("rans_decode", words, n_words, states, cursor, rows, count, cdf, lut, *out)
+    gpu.run(words, n_words, states, cursor, rows, count, cdf, lut, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     M, count, W, lanes = case
     args = rans_encode.make((M, lanes), fill)
@@ -222,7 +246,7 @@ rans_decode = Kernel(
     name="rans_decode",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((300, 300, 600, 1), (200, 130, 60, 4), (1, 1, 2, 16), (0, 0, 0, 2), (340, 340, 680, 64), (5, 9, 4, 256)),
     bench_cases=((30000, 30000, 60000, 8), (200000, 200000, 400000, 64)),

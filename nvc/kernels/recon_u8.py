@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp, clamp8, clamp16, compiled, requant, view
+from nvc.kernels._fixed import clamp, clamp8, compiled, view
 from nvc.kernels._pool import parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 
@@ -70,11 +71,11 @@ def _view(x, a, begin, end):
 
 
 @compiled
-def _pixels(acc, bias, mult, pred, s, begin, end):
+def _pixels(rg, pred, s, begin, end):
     for p in range(begin, end):
         for k in range(96):
-            r = np.int32(clamp16(requant(acc[p - begin, k], bias[k], mult[k])))
-            g = clamp(requant(acc[p - begin, 96 + k], bias[96 + k], mult[96 + k]), 0, 64)
+            r = np.int32(rg[p - begin, k])
+            g = clamp(rg[p - begin, 96 + k], 0, 64)
             v = np.int32(np.int32(8) * r + g * np.int32(pred[p, k]) + np.int32(32)) >> np.int32(6)
             s[p - begin, k] = np.uint8(clamp8(v)) ^ np.uint8(128)
 
@@ -110,16 +111,16 @@ def cpu(
     y = ops.output("recon_u8", y, (8 * H, 8 * W), torch.uint8, x.device)
     u = ops.output("recon_u8", u, (4 * H, 4 * W), torch.uint8, x.device)
     v = ops.output("recon_u8", v, (4 * H, 4 * W), torch.uint8, x.device)
-    table, planes, wt = (bias[r].numpy(), mult[r].numpy()), (y.numpy(), u.numpy(), v.numpy()), w.t()
+    planes = y.numpy(), u.numpy(), v.numpy()
     features, predicted = x.reshape(H * W, C).numpy(), pred.reshape(H * W, 96).numpy()
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (CHUNK, C), torch.int8)
-        acc, acc_array = scratch("acc", (CHUNK, 192), torch.int32)
+        _, rg = scratch("rg", (CHUNK, 192), torch.int16)
         _, s = scratch("s", (CHUNK, 96), torch.uint8)
         _view(features, a_array, begin, end)
-        torch._int_mm(a[: end - begin], wt, out=acc[: end - begin])
-        _pixels(acc_array, *table, predicted, s, begin, end)
+        gemm.s16(a, end - begin, w, bias, mult, r, rg[: end - begin])
+        _pixels(rg, predicted, s, begin, end)
         _unpack(s, *planes, begin, end)
 
     parallel(chunk, H * W, CHUNK)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, requant, view
 from nvc.kernels._pool import parallel, scratch
@@ -84,7 +85,7 @@ def cpu(
     _check(x, mean, w, bias, mult)
     (H, W, C), N, r = x.shape, w.shape[0], ops.row_index("refine_mean", row, bias.shape[0])
     out = ops.output("refine_mean", out, (H, W, N), torch.int16, x.device)
-    features, means, target, wt = x.numpy(), mean.numpy(), out.numpy(), w.t()
+    features, means, target = x.numpy(), mean.numpy(), out.numpy()
     tables = bias[r].numpy(), mult[r].numpy()
 
     def chunk(begin: int, end: int) -> None:
@@ -92,7 +93,7 @@ def cpu(
         acc, acc_array = scratch("acc", (ROWS * W, N), torch.int32)
         n = (end - begin) * W
         _view(features[begin:end].reshape(n, C), a_array)
-        torch._int_mm(a[:n], wt, out=acc[:n])
+        gemm.s32(a, n, w, bias, mult, acc)
         _refine(acc_array, means[begin:end], *tables, target[begin:end], begin)
 
     parallel(chunk, H, ROWS)

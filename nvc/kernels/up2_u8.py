@@ -24,8 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import compiled, requant, store_u8
+from nvc.kernels._fixed import compiled
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 
@@ -59,7 +60,7 @@ def reference(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, height: int, wid
 
 
 @compiled
-def _relu_scatter(acc, bias, mult, out, begin, end):
+def _scatter(u, out, begin, end):
     height, width, N = out.shape
     W = (width + 1) >> 1
     for p in range(begin, end):
@@ -69,8 +70,7 @@ def _relu_scatter(acc, bias, mult, out, begin, end):
             i, j = 2 * y + (t >> 1), 2 * x + (t & 1)
             if i < height and j < width:
                 for n in range(N):
-                    m = t * N + n
-                    out[i, j, n] = store_u8(requant(acc[p - begin, m], bias[m], mult[m]))
+                    out[i, j, n] = u[p - begin, t * N + n]
 
 
 def cpu(
@@ -79,14 +79,14 @@ def cpu(
     _check(x, w, bias, mult, height, width)
     (H, W, K), M = x.shape, w.shape[0]
     out = ops.output("up2_u8", out, (height, width, M >> 2), torch.int8, x.device)
-    xs, os, b, m, wt = x.reshape(-1, K), out.numpy(), bias[0].numpy(), mult[0].numpy(), w.t()
+    xs, os = x.reshape(-1, K), out.numpy()
 
     rows = even(H * W, CHUNK)
 
     def chunk(begin, end):
-        acc, acc_np = scratch("acc", (rows, M), torch.int32)
-        torch._int_mm(xs[begin:end], wt, out=acc[: end - begin])
-        _relu_scatter(acc_np, b, m, os, begin, end)
+        _, u = scratch("u", (rows, M), torch.int8)
+        gemm.u8(xs[begin:end], end - begin, w, bias, mult, 0, u[: end - begin])
+        _scatter(u, os, begin, end)
 
     parallel(chunk, H * W, rows)
     return out

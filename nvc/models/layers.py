@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nvc.kernels.block_s16 import block_s16
 from nvc.kernels.conv1x1_u8 import conv1x1_u8
+from nvc.models.workspace import Workspace
 
 
 class Conv(nn.Module):
@@ -26,7 +27,7 @@ class Conv(nn.Module):
 
 
 class Block(nn.Module):
-    """Half-width depthwise block on a stream int16 [H, W, C], in place: two kernels."""
+    """Half-width depthwise block on a stream int16 [H, W, C]: two kernels."""
 
     def __init__(self, c: int) -> None:
         super().__init__()
@@ -38,14 +39,20 @@ class Block(nn.Module):
         self.up = Conv(c, 2 * c, mults=half)
         self.down = Conv(half, c)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = conv1x1_u8(x, *self.reduce.tables)
+    def forward(self, x: Tensor, out: Tensor, space: Workspace) -> Tensor:
+        """out may be x."""
+        h = conv1x1_u8(x, *self.reduce.tables, out=space.s8("half", *x.shape[:2], x.shape[2] // 2))
         tables = (*self.dw.tables, *self.proj.tables, *self.up.tables, *self.down.tables)
-        return block_s16(h, x, *tables, out=x)
+        return block_s16(h, x, *tables, out=out)
 
 
-class Blocks(nn.Sequential):
-    """Consecutive blocks on one stream."""
+class Blocks(nn.ModuleList):
+    """Consecutive blocks on one stream, in place or, if there is an `out`, from x to there."""
 
     def __init__(self, count: int, c: int) -> None:
-        super().__init__(*(Block(c) for _ in range(count)))
+        super().__init__(Block(c) for _ in range(count))
+
+    def forward(self, x: Tensor, space: Workspace, out: Tensor | None = None) -> Tensor:
+        for block in self:
+            x = block(x, x if out is None else out, space)
+        return x

@@ -9,7 +9,7 @@
                             +-- y - mean -> symbols q --- refined mean ----+
 
 Features are int16 streams [h, w, C] at 1/8, latents at 1/16, hyper-latents at 1/64 (docs/NUMERICS.md). `row` is the
-gain row, int32 [1].
+gain row, int32 [1]; `space` holds everything between the layers.
 """
 
 from typing import NamedTuple
@@ -31,6 +31,7 @@ from nvc.kernels.refine_mean import refine_mean
 from nvc.kernels.up2_u8 import up2_u8
 from nvc.models.config import PIXELS, ROWS, Config
 from nvc.models.layers import Blocks, Conv
+from nvc.models.workspace import Workspace
 
 Planes = tuple[Tensor, Tensor, Tensor]
 
@@ -78,38 +79,54 @@ class LowDelay(nn.Module):
         """int16 [h, w, C] memory of a frame that has none."""
         return self.memory[int(intra)].expand(h, w, -1).contiguous()
 
-    def make_context(self, memory: Tensor, prediction: Tensor) -> Tensor:
+    def make_context(self, memory: Tensor, prediction: Tensor, space: Workspace) -> Tensor:
         """memory int16 [h, w, C], prediction int8 [h, w, 96] -> int16 [h, w, C]."""
-        return self.context(conv1x1_s16(memory, prediction, *self.context_in.tables, self.row0))  # type: ignore[no-any-return]
+        x = space.s16("context", *memory.shape)
+        conv1x1_s16(memory, prediction, *self.context_in.tables, self.row0, out=x)
+        return self.context(x, space)  # type: ignore[no-any-return]
 
-    def analyse(self, context: Tensor, pixels: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+    def analyse(self, context: Tensor, pixels: Tensor, row: Tensor, space: Workspace) -> tuple[Tensor, Tensor]:
         """pixels int8 [h, w, 192], picture then prediction -> y int16 [h/2, w/2, N] (unit 1/32 step), z int8."""
-        pictures = self.encoder(conv1x1_s16(context, pixels, *self.encoder_in.tables, row))
-        e = self.encoder_latent(down2_s16(pictures, None, *self.encoder_down.tables, self.row0))
-        y = down2_s16(pictures, conv1x1_u8(e, *self.y_detail.tables), *self.y_head.tables, row)
-        return y, down2_s8(down2_u8(e, *self.hyper_enc1.tables), *self.hyper_enc2.tables)
+        c, (h, w, _) = self.config, context.shape
+        sizes = [((h + n - 1) // n, (w + n - 1) // n) for n in (2, 4, 8)]
+        x = space.s16("pictures", h, w, c.channels)
+        pictures = self.encoder(conv1x1_s16(context, pixels, *self.encoder_in.tables, row, out=x), space)
+        x = space.s16("encoded", *sizes[0], c.channels)
+        e = self.encoder_latent(down2_s16(pictures, None, *self.encoder_down.tables, self.row0, out=x), space)
+        detail = conv1x1_u8(e, *self.y_detail.tables, out=space.s8("detail", *sizes[0], c.channels))
+        y = down2_s16(pictures, detail, *self.y_head.tables, row, out=space.s16("y", *sizes[0], c.latent))
+        z = down2_u8(e, *self.hyper_enc1.tables, out=space.s8("hyper_encoded", *sizes[1], c.hyper))
+        return y, down2_s8(z, *self.hyper_enc2.tables, out=space.s8("z", *sizes[2], c.z))
 
-    def make_prior(self, context: Tensor, z: Tensor, row: Tensor) -> Prior:
+    def make_prior(self, context: Tensor, z: Tensor, row: Tensor, space: Workspace) -> Prior:
         """z int8 [h/8, w/8, Z] -> what is known about y before its symbols."""
-        h, w = context.shape[0] // 2, context.shape[1] // 2
-        hyper = up2_u8(z, *self.hyper_dec1.tables, (h + 1) // 2, (w + 1) // 2)
-        hyper = up2_u8(hyper, *self.hyper_dec2.tables, h, w)
-        features = self.prior(down2_s16(context, hyper, *self.prior_in.tables, row))
-        return Prior(features, *prior_head(features, *self.prior_head.tables, row))
+        c, h, w = self.config, context.shape[0] // 2, context.shape[1] // 2
+        sizes = ((h + 1) // 2, (w + 1) // 2), (h, w)
+        hyper = z
+        for i, (size, layer) in enumerate(zip(sizes, (self.hyper_dec1, self.hyper_dec2), strict=True)):
+            hyper = up2_u8(hyper, *layer.tables, *size, out=space.s8(f"hyper{i}", *size, c.hyper))
+        x = space.s16("prior", h, w, c.channels)
+        features = self.prior(down2_s16(context, hyper, *self.prior_in.tables, row, out=x), space)
+        heads = space.s16("mean", h, w, c.latent), space.u8("rows", h, w, c.latent)
+        return Prior(features, *prior_head(features, *self.prior_head.tables, row, out=heads))
 
-    def refine(self, prior: Prior, q: Tensor, row: Tensor) -> Tensor:
+    def refine(self, prior: Prior, q: Tensor, row: Tensor, space: Workspace) -> Tensor:
         """Means int16 [h/2, w/2, N], those of the second checkerboard phase corrected from the symbols of the first."""
-        x = dequant_s16(q, prior.mean, self.ginv, row, 0)
-        s = self.step(latent_s16(x, prior.features, *self.step_in.tables))
-        return refine_mean(s, prior.mean, *self.step_head.tables, row)  # type: ignore[no-any-return]
+        x = dequant_s16(q, prior.mean, self.ginv, row, 0, out=space.s16("latent", *q.shape))
+        s = latent_s16(x, prior.features, *self.step_in.tables, out=space.s16("step", *prior.features.shape))
+        out = space.s16("refined", *q.shape)
+        return refine_mean(self.step(s, space), prior.mean, *self.step_head.tables, row, out=out)  # type: ignore[no-any-return]
 
     def synthesise(
-        self, q: Tensor, mean: Tensor, context: Tensor, prediction: Tensor, row: Tensor
+        self, q: Tensor, mean: Tensor, context: Tensor, prediction: Tensor, row: Tensor, space: Workspace
     ) -> tuple[Tensor, Planes]:
-        """Symbols and refined means -> the next memory int16 [h, w, C] and planes uint8 [8h, 8w], 2 x [4h, 4w]."""
-        x = dequant_s16(q, mean, self.ginv, row, 2)
+        """Symbols and refined means -> the next memory int16 [h, w, C] and planes uint8 [8h, 8w], 2 x [4h, 4w].
+
+        The planes are new tensors; the memory takes the place of the one before it.
+        """
+        x = dequant_s16(q, mean, self.ginv, row, 2, out=space.s16("latent", *q.shape))
         up, ctx = self.decoder_up, self.decoder_context
-        f = latent_up_s16(x, context, up.weight, ctx.weight, up.bias, up.mult, ctx.bias, ctx.mult, row)
-        memory = self.decoder(f)
-        g = self.recon(memory.clone())
+        tables = (up.weight, ctx.weight, up.bias, up.mult, ctx.bias, ctx.mult)
+        memory = self.decoder(latent_up_s16(x, context, *tables, row, out=space.s16("memory", *context.shape)), space)
+        g = self.recon(memory, space, out=space.s16("recon", *context.shape))
         return memory, recon_u8(g, prediction, *self.recon_head.tables, row)

@@ -1,0 +1,144 @@
+"""Pointwise layers of the cpu twins: int8 activations times 7-bit weights, requantised.
+
+Two implementations with the same bits: tiles in vector registers on CPUs with AVX-512 VNNI (nvc.kernels._vnni), for
+layers whose inputs and outputs are multiples of 64; elsewhere `torch._int_mm` and a loop over its sums. `prepare` says
+which: it gives the packed layer, or None. `s32`, `s16` and `u8` choose by themselves: n pixels, activations
+int8 [>= n, K], weights int8 [N, K], row r of int32 tables [R, N], results in `out` [n, N].
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from llvmlite import binding
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from nvc.kernels._fixed import clamp16, compiled, requant, store_u8
+from nvc.kernels._pool import scratch
+from nvc.kernels._vnni import ORDERS, PIXELS, TILE, VIEW, layer_s16, layer_s32, layer_u8
+
+TILE_ROWS = (
+    8 * PIXELS
+)  # pixels that go through a chain of layers together: what lies between stays in the nearest cache
+
+_vector = bool(binding.get_host_cpu_features().get("avx512vnni"))
+
+
+def set_vector(on: bool) -> bool:
+    """Allow the vector implementation, or do without where it exists; returns what was set before. For tests."""
+    global _vector
+    before, _vector = _vector, on and bool(binding.get_host_cpu_features().get("avx512vnni"))
+    return before
+
+
+class Layer(NamedTuple):
+    """A layer as the tiles of nvc.kernels._vnni read it."""
+
+    w: np.ndarray  # int8 [N / 64, K / 4, 64, 4]; depthwise [K / 64, 3, 64, 4]
+    tables: np.ndarray  # int32 [R, 2, N]: bias (s32: 0) less 128 times the sum of weights, multiplier; split: [R, 3, N]
+    source: tuple[Tensor, Tensor, tuple[int, ...]]  # bias, multiplier and versions that it was made from
+
+
+_layers: dict[str, WeakTensorKeyDictionary] = {}  # kind: layers by the tensor of their weights
+
+
+def _pointwise(w, bias, mult, kind, split, views):
+    N, K = w.shape
+    columns = np.arange(N).reshape(-1, TILE)[:, ORDERS[kind]].ravel()
+    scales = columns
+    if kind == "group":  # a tile holds 16 hidden channels of each of the four groups
+        n = np.arange(N)
+        columns = (n >> 4 & 3) * (N // 4) + (n >> 6) * 16 + (n & 15)
+        scales = columns % (N // 4)
+    inputs = np.concatenate((np.arange(views).reshape(-1, TILE)[:, VIEW].ravel(), np.arange(views, K)))
+    packed = w[columns][:, inputs].reshape(-1, TILE, K // 4, 4).transpose(0, 2, 1, 3)
+    unsigned = np.broadcast_to(-128 * w.astype(np.int32).sum(1), bias.shape)[:, columns]
+    rows = (unsigned, mult[:, scales], unsigned + bias[:, columns])
+    return packed, rows if split else (rows[0] if kind == "s32" else rows[2], rows[1])
+
+
+def _depthwise(w, bias, mult):
+    K = w.shape[1]
+    channels = np.arange(K).reshape(-1, TILE)[:, ORDERS["u8"]]
+    packed = np.zeros((K // TILE, 3, TILE, 4), np.int8)
+    packed[..., :3] = w.reshape(3, 3, K)[:, :, channels].transpose(2, 1, 3, 0)
+    sums = w.astype(np.int32).sum(0)
+    return packed, ((bias - 128 * sums)[:, channels.ravel()], mult[:, channels.ravel()])
+
+
+def prepare(w: Tensor, bias: Tensor, mult: Tensor, kind: str, *, split: bool = False, views: int = 0) -> Layer | None:
+    """The layer for the tiles of `kind` ("depthwise" or one of ORDERS), None where they can't run.
+
+    w int8 [N, K] (depthwise [9, K]), bias int32 [R, N], mult int32 [R, N] (group [1, N / 4]). split: 16-bit inputs in
+    two halves. The first `views` inputs come in order VIEW. Layers are kept as long as their weights, and made anew
+    when a tensor was changed in place.
+    """
+    grain = TILE if kind == "depthwise" or split else 4
+    if not _vector or w.shape[1] % grain or views % TILE or (kind != "depthwise" and w.shape[0] % TILE):
+        return None
+    made = _layers.setdefault(kind, WeakTensorKeyDictionary())
+    found: Layer | None = made.get(w)
+    versions = (w._version, bias._version, mult._version)
+    if found is None or found.source[0] is not bias or found.source[1] is not mult or found.source[2] != versions:
+        arrays = w.numpy(), bias.numpy(), mult.numpy()
+        packed, rows = _depthwise(*arrays) if kind == "depthwise" else _pointwise(*arrays, kind, split, views)
+        tables = np.stack(rows, axis=1).astype(np.int32)
+        found = made[w] = Layer(np.ascontiguousarray(packed), np.ascontiguousarray(tables), (bias, mult, versions))
+    return found
+
+
+@compiled
+def _vector_s32(a, n, w, table, out):
+    layer_s32(a, 0, a.shape[1], n, w, a.shape[1], table, out.shape[1], out, 0, out.shape[1])
+
+
+@compiled
+def _vector_s16(a, n, w, table, out):
+    layer_s16(a, 0, a.shape[1], n, w, a.shape[1], table, out.shape[1], out, 0, out.shape[1])
+
+
+@compiled
+def _vector_u8(a, n, w, table, out):
+    layer_u8(a, 0, a.shape[1], n, w, a.shape[1], table, out.shape[1], out, 0, out.shape[1])
+
+
+@compiled
+def _plain_s16(acc, bias, mult, out):
+    for p in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[p, c] = clamp16(requant(acc[p, c], bias[c], mult[c]))
+
+
+@compiled
+def _plain_u8(acc, bias, mult, out):
+    for p in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[p, c] = store_u8(requant(acc[p, c], bias[c], mult[c]))
+
+
+def s32(a: Tensor, n: int, w: Tensor, bias: Tensor, mult: Tensor, out: Tensor) -> None:
+    """Sums without the bias; the tables only let the layer be kept."""
+    if (layer := prepare(w, bias, mult, "s32")) is None:
+        torch._int_mm(a[:n], w.t(), out=out[:n])
+    else:
+        _vector_s32(a.numpy(), n, layer.w, layer.tables[0], out.numpy())
+
+
+def _requantised(vector, plain, kind, a, n, w, bias, mult, r, out):
+    if (layer := prepare(w, bias, mult, kind)) is None:
+        acc, acc_array = scratch("acc", (a.shape[0], w.shape[0]), torch.int32)
+        torch._int_mm(a[:n], w.t(), out=acc[:n])
+        plain(acc_array, bias[r].numpy(), mult[r].numpy(), out)
+    else:
+        vector(a.numpy(), n, layer.w, layer.tables[r], out)
+
+
+def s16(a: Tensor, n: int, w: Tensor, bias: Tensor, mult: Tensor, r: int, out: np.ndarray) -> None:
+    """out int16: clamp((sum + bias) * mult >> 33)."""
+    _requantised(_vector_s16, _plain_s16, "s16", a, n, w, bias, mult, r, out)
+
+
+def u8(a: Tensor, n: int, w: Tensor, bias: Tensor, mult: Tensor, r: int, out: np.ndarray) -> None:
+    """out int8: the same limited to 0..255, less 128."""
+    _requantised(_vector_u8, _plain_u8, "u8", a, n, w, bias, mult, r, out)

@@ -1,0 +1,76 @@
+"""Sub-pel interpolation of the motion kernels, as int8 matrix products.
+
+For a batch of blocks, P the 32x32 samples from the first one that a tap reads, less 128:
+
+    T = P Fx              Fx[k, x] = tap k - x of the horizontal phase       [32, n]
+    value = Fy T          Fy[y, k] = tap k - y of the vertical phase         [m, 32]
+
+Samples outside the taps meet zeros of Fx and Fy. Bounds: taps are in [-11, 64], which fits int8. A row of them sums to
+64, so T is one pass over 8-bit samples less 8192: within [-14312, 14248] (luma; chroma is narrower: `_motion`). As
+T = 256 hi + lo with int8 halves, |hi| <= 56, and the sum of both passes is the exact one less 64 * 8192 = 2^19.
+"""
+
+import triton
+import triton.language as tl
+
+from nvc.kernels._motion import CHROMA, LUMA
+
+
+def _words(rows) -> tl.constexpr:
+    """Four taps in each int32, least significant byte first; one word of each row."""
+    return tl.constexpr(tuple(int.from_bytes(bytes(int(t) & 255 for t in row), "little", signed=True) for row in rows))
+
+
+LUMA_LOW, LUMA_HIGH = _words(LUMA[:, :4]), _words(LUMA[:, 4:])
+CHROMA_LOW = _words(CHROMA)
+
+
+@triton.jit
+def _tap(low, high, k):
+    """Byte k of low (0..3) and high (4..7), 0 where there is none: int8."""
+    word = tl.where(k < 4, low, high) >> (8 * (k & 3))
+    return tl.where((k >= 0) & (k < 8), word, 0).to(tl.int8)
+
+
+@triton.jit
+def luma_tap(vector, k):
+    """Tap k of the phase of a vector in quarter samples, 0 unless 0 <= k < 8: int8, broadcast."""
+    phase = vector & 3
+    low, high = tl.zeros_like(phase), tl.zeros_like(phase)
+    for p in tl.static_range(4):
+        low = tl.where(phase == p, LUMA_LOW[p], low)
+        high = tl.where(phase == p, LUMA_HIGH[p], high)
+    return _tap(low, high, k)
+
+
+@triton.jit
+def chroma_tap(vector, k):
+    """Tap k of the phase of a vector in eighths of a sample, 0 unless 0 <= k < 4: int8, broadcast."""
+    phase = vector & 7
+    low = tl.zeros_like(phase)
+    for p in tl.static_range(8):
+        low = tl.where(phase == p, CHROMA_LOW[p], low)
+    return _tap(low, tl.zeros_like(phase), k)
+
+
+@triton.jit
+def clamped(v, size):
+    """Coordinates v limited to 0 .. size - 1."""
+    return tl.minimum(tl.maximum(v, 0), size - 1)
+
+
+@triton.jit
+def samples(plane_ptr, row, column, mask, H, W):
+    """uint8 [H, W] plane at int32 coordinates, clamped to it, less 128: int8, broadcast."""
+    offset = clamped(row, H).to(tl.int64) * W + clamped(column, W)
+    return (tl.load(plane_ptr + offset, mask=mask, other=128) ^ 128).to(tl.int8, bitcast=True)
+
+
+@triton.jit
+def interpolated(patch, across, down):
+    """Predicted samples 0..255, int32 [.., m, n], of int8 patches [.., 32, 32]: Fx [.., 32, n], Fy [.., m, 32]."""
+    half = tl.dot(patch, across, out_dtype=tl.int32)  # [.., 32, n]
+    low = half.to(tl.int8)
+    high = ((half - low.to(tl.int32)) >> 8).to(tl.int8)
+    total = tl.dot(down, high, out_dtype=tl.int32) * 256 + tl.dot(down, low, out_dtype=tl.int32)
+    return tl.minimum(tl.maximum((total + (2**19 + 2**11)) >> 12, 0), 255)

@@ -1,0 +1,136 @@
+"""Device code of rans_decode: program 0 decodes the segment, the others write the zeros behind its last symbol.
+
+A step of all lanes waits for the step before it, so latency is all there is: no other multiprocessor can help, and
+bytes and multiplies do not count. Therefore
+- a warp has 64 lanes, two in a thread (see TILE): with one warp a prefix sum needs no barrier, and two independent
+  chains hide each other's latency;
+- rows of the next step are loaded before this step needs its own;
+- tables (92 KB for 72 rows) stay in the first-level cache of the one multiprocessor. The lookup table leaves a range of
+  symbols, mostly a single one; what is left is halved, and only lanes that are still in doubt load;
+- raw bits are a branch: steps of latents seldom have any.
+"""
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from nvc.kernels.gpu._rans import CLASS_ROWS, MAX_VALUE, blocks, magnitude, raw_bits
+
+FILL = 8192  # zeros of a filling program: 16 KB
+
+
+@triton.jit
+def _rank(writes):
+    """(number of lanes below each lane that are set, number of all that are set), of a bool [BLOCK]."""
+    ones = writes.to(tl.int32)
+    return tl.cumsum(ones, 0) - ones, tl.sum(ones, 0)
+
+
+@triton.jit
+def _refill(x, needs, at, available, bad, words_ptr):
+    """The sub-step's words: (states, word position, lanes in error) after each lane in `needs` has read one."""
+    rank, total = _rank(needs)
+    here = at + rank
+    there = (here >= 0) & (here < available)
+    word = tl.load(words_ptr + here, mask=needs & there, other=0).to(tl.uint32)
+    return tl.where(needs, (x << 16) | word, x), at + total, bad | (needs & (here >= available)).to(tl.int32)
+
+
+@triton.jit
+def _kernel(
+    # inputs
+    words_ptr,  # uint16 [W]
+    n_words_ptr,  # int32 [1]
+    states_ptr,  # int64 [LANES]
+    cursor_ptr,  # int32 [2]
+    rows_ptr,  # uint8 [M]
+    count_ptr,  # int32 [1]
+    cdf_ptr,  # int32 [ROWS, 256]
+    lut_ptr,  # uint8 [ROWS, 256]
+    # outputs
+    symbols_ptr,  # int16 [M]
+    states_out_ptr,  # int64 [LANES]
+    cursor_out_ptr,  # int32 [2]
+    # sizes
+    W,
+    M,
+    ROWS,
+    LANES: tl.constexpr,
+    # tile
+    BLOCK: tl.constexpr,  # LANES, at least a warp
+    FILL: tl.constexpr,
+):
+    n = tl.minimum(tl.maximum(tl.load(count_ptr), 0), M)
+    if tl.program_id(0) > 0:
+        i = (tl.program_id(0) - 1) * FILL + tl.arange(0, FILL)
+        tl.store(symbols_ptr + i, tl.zeros((FILL,), tl.int16), mask=(i >= n) & (i < M))
+        return
+
+    available = tl.minimum(tl.maximum(tl.load(n_words_ptr), 0), W)
+    lane = tl.arange(0, BLOCK)
+    mine = lane < LANES
+    x = tl.load(states_ptr + lane, mask=mine, other=0).to(tl.uint32)
+    at = tl.load(cursor_ptr)
+    bad = tl.where(lane == 0, tl.load(cursor_ptr + 1), 0)  # int32 [BLOCK], ones where a lane met an error
+
+    first = n * 0
+    following = tl.load(rows_ptr + lane, mask=mine & (lane < n), other=0).to(tl.int32)
+    while first < n:
+        ok = mine & (lane < n - first)
+        row = tl.minimum(following, ROWS - 1)
+        following = tl.load(rows_ptr + first + LANES + lane, mask=mine & (lane < n - first - LANES), other=0).to(tl.int32)
+
+        # the symbol k with cdf[k] <= low < cdf[k + 1] is one of k .. last
+        low = (x & 0xFFFF).to(tl.int32)
+        bucket = lut_ptr + row * 256 + (low >> 8)
+        k = tl.load(bucket, mask=ok, other=0).to(tl.int32)
+        last = tl.load(bucket + 1, mask=ok & (low < 0xFF00), other=254).to(tl.int32)
+        last = tl.where(ok, last, k)
+        while tl.max(last - k, 0) > 0:
+            middle = (k + last + 1) >> 1
+            above = tl.load(cdf_ptr + row * 256 + middle, mask=k < last, other=0) > low
+            last = tl.where(above, middle - 1, last)
+            k = tl.where(above | (k >= last), k, middle)
+        k = tl.minimum(k, 254)  # holds for every lookup table; keeps a foreign one inside the row
+        start = tl.load(cdf_ptr + row * 256 + k, mask=ok, other=0)
+        end = tl.load(cdf_ptr + row * 256 + k + 1, mask=ok, other=0)
+        x = tl.where(ok, (end - start).to(tl.uint32) * (x >> 16) + (low - start).to(tl.uint32), x)
+        x, at, bad = _refill(x, ok & (x < 0x10000), at, available, bad, words_ptr)
+
+        value = k - 127
+        special = ok & ((row >= CLASS_ROWS) | (k == 0) | (k == 254))
+        if tl.max(special.to(tl.int32), 0) > 0:
+            size = tl.abs(value)
+            bits = tl.where(ok, raw_bits(row, size), 0)
+            raw = (x & ((tl.full((BLOCK,), 1, tl.uint32) << bits.to(tl.uint32)) - 1)).to(tl.int32)
+            x = x >> bits.to(tl.uint32)
+            x, at, bad = _refill(x, (bits > 0) & (x < 0x10000), at, available, bad, words_ptr)
+            bad |= (ok & (row >= CLASS_ROWS) & (size > 15)).to(tl.int32)
+            size = magnitude(row, size) + raw
+            bad |= (ok & (size > MAX_VALUE)).to(tl.int32)
+            size = tl.minimum(size, MAX_VALUE)
+            value = tl.where(value < 0, -size, size)
+        tl.store(symbols_ptr + first + lane, value.to(tl.int16), mask=ok)
+        first += LANES
+
+    tl.store(states_out_ptr + lane, x.to(tl.int64), mask=mine)
+    tl.store(cursor_out_ptr, at)
+    tl.store(cursor_out_ptr + 1, tl.max(bad, 0))
+
+
+def run(
+    words: Tensor,
+    n_words: Tensor,
+    states: Tensor,
+    cursor: Tensor,
+    rows: Tensor,
+    count: Tensor,
+    cdf: Tensor,
+    lut: Tensor,
+    out: tuple[Tensor, ...],
+) -> None:
+    """Operands as in the contract, checked and contiguous."""
+    M, lanes = len(rows), len(states)
+    operands = (words, n_words, states, cursor, rows, count, cdf, lut, *out)
+    grid = (1 + triton.cdiv(M, FILL),)
+    _kernel[grid](*operands, len(words), M, len(cdf), lanes, FILL=FILL, **blocks(lanes))
