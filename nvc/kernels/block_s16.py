@@ -26,19 +26,14 @@ Bounds (C even, C <= 1024, checked; the others by the exporter):
 `>>` is arithmetic: half-up rounding for both signs.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _block_cpu
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp8, clamp16, compiled, requant, store_u8, view
-from nvc.kernels._gemm import TILE_ROWS, prepare
-from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, depthwise64, layer_group, layer_residual, layer_viewed
 
 MAX_C = 1024
-CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
 
 
 def _check(h, x, dw, proj, up, down):
@@ -114,88 +109,6 @@ def reference(
     return y.to(torch.int16)
 
 
-@compiled
-def _dw(h, w, bias, mult, sums, d, begin, end):
-    H, W, K = h.shape
-    for p in range(begin, end):
-        y = p // W
-        x = p - y * W
-        if 0 < y < H - 1 and 0 < x < W - 1:
-            for k in range(K):
-                top = np.int32(h[y - 1, x - 1, k]) * np.int32(w[0, k]) + np.int32(h[y - 1, x, k]) * np.int32(w[1, k])
-                top += np.int32(h[y - 1, x + 1, k]) * np.int32(w[2, k])
-                mid = np.int32(h[y, x - 1, k]) * np.int32(w[3, k]) + np.int32(h[y, x, k]) * np.int32(w[4, k])
-                mid += np.int32(h[y, x + 1, k]) * np.int32(w[5, k])
-                low = np.int32(h[y + 1, x - 1, k]) * np.int32(w[6, k]) + np.int32(h[y + 1, x, k]) * np.int32(w[7, k])
-                low += np.int32(h[y + 1, x + 1, k]) * np.int32(w[8, k])
-                d[p - begin, k] = clamp8(requant(np.int32(top + mid + low), bias[k], mult[k]))
-        else:
-            sums[:] = 0
-            for t in range(9):
-                i = y - 1 + t // 3
-                j = x - 1 + t % 3
-                if 0 <= i < H and 0 <= j < W:
-                    for k in range(K):
-                        sums[k] += np.int32(h[i, j, k]) * np.int32(w[t, k])
-                else:
-                    for k in range(K):
-                        sums[k] -= np.int32(w[t, k]) << np.int32(7)
-            for k in range(K):
-                d[p - begin, k] = clamp8(requant(sums[k], bias[k], mult[k]))
-
-
-@compiled
-def _residual_view(acc, bias, mult, x, x1, a):
-    for p in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            v = clamp16(np.int32(x[p, c]) + requant(acc[p, c], bias[c], mult[c]))
-            x1[p, c] = v
-            a[p, c] = view(v)
-
-
-@compiled
-def _group(acc, bias, mult, s, n):
-    K = mult.shape[0]
-    for p in range(n):
-        for k in range(K):
-            g = np.int32(max(np.int32(acc[p, k] + bias[k]), np.int32(0)))
-            g = np.int32(g + max(np.int32(acc[p, K + k] + bias[K + k]), np.int32(0)))
-            g = np.int32(g + max(np.int32(acc[p, 2 * K + k] + bias[2 * K + k]), np.int32(0)))
-            g = np.int32(g + max(np.int32(acc[p, 3 * K + k] + bias[3 * K + k]), np.int32(0)))
-            s[p, k] = store_u8(requant(g, np.int32(0), mult[k]))
-
-
-@compiled
-def _residual(acc, bias, mult, x1, out):
-    for p in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            out[p, c] = clamp16(np.int32(x1[p, c]) + requant(acc[p, c], bias[c], mult[c]))
-
-
-@compiled
-def _tiles(h, x, w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down, d, a, x1, out, begin, end):
-    H, W, K = h.shape
-    C = 2 * K
-    for p in range(begin, end, TILE_ROWS):
-        n = min(TILE_ROWS, end - p)
-        done = 0
-        while done < n:
-            y = (p + done) // W
-            z = p + done - y * W
-            run = min(n - done, W - z)
-            row = y * W * K
-            above, below = -1 if y > 0 else 0, -1 if y < H - 1 else 0
-            ia, ib = row + above * W * K, row - below * W * K
-            for k in range(0, K, TILE):
-                depthwise64(
-                    h, ia + k, row + k, ib + k, above, below, z, W, K, w_dw, 12 * k, t_dw, k, K, d, done * K + k, K, run
-                )
-            done += run
-        layer_viewed(d, 0, K, n, w_proj, K, t_proj, C, x1, 0, C, x, p * C, C, a, 0, C)
-        layer_group(a, 0, C, n, w_up, C, t_up, 2 * C, d, 0, K)
-        layer_residual(d, 0, K, n, w_down, K, t_down, C, out, p * C, C, x1, 0, C)
-
-
 def cpu(
     h: Tensor,
     x: Tensor,
@@ -217,48 +130,8 @@ def cpu(
     dw, proj = (w_dw, bias_dw, mult_dw), (w_proj, bias_proj, mult_proj)
     up, down = (w_up, bias_up, mult_up), (w_down, bias_down, mult_down)
     _check(h, x, dw, proj, up, down)
-    H, W, C = x.shape
-    K = C >> 1
-    out = ops.output("block_s16", out, (H, W, C), torch.int16, x.device)
-    hs, xs, os, taps = h.numpy(), x.reshape(-1, C).numpy(), out.view(-1, C).numpy(), w_dw.numpy()
-    rq_dw, rq_proj, rq_up, rq_down = ((b[0].numpy(), m[0].numpy()) for _, b, m in (dw, proj, up, down))
-
-    rows = even(H * W, CHUNK)
-    layers = (
-        prepare(*dw, "depthwise"),
-        prepare(*proj, "s16"),
-        prepare(*up, "group", views=C),
-        prepare(*down, "s16"),
-    )
-    if all(layer is not None for layer in layers):
-        packed = [t for w, tables, _ in layers for t in (w, tables[0])]
-
-        def tiles(begin, end):
-            _, d = scratch("half", (TILE_ROWS, K), torch.int8)
-            _, a_np = scratch("a", (TILE_ROWS, C), torch.int8)
-            _, x1_np = scratch("x1", (TILE_ROWS, C), torch.int16)
-            _tiles(hs, xs, *packed, d, a_np, x1_np, os, begin, end)
-
-        parallel(tiles, H * W, rows)
-        return out
-    t_proj, t_up, t_down = w_proj.t(), w_up.t(), w_down.t()
-
-    def chunk(begin, end):
-        half, half_np = scratch("half", (rows, K), torch.int8)
-        a, a_np = scratch("a", (rows, C), torch.int8)
-        acc, acc_np = scratch("acc", (rows, C), torch.int32)
-        wide, wide_np = scratch("acc", (rows, 2 * C), torch.int32)
-        _, x1_np = scratch("x1", (rows, C), torch.int16)
-        _, sums_np = scratch("sums", (K,), torch.int32)
-        _dw(hs, taps, *rq_dw, sums_np, half_np, begin, end)
-        torch._int_mm(half, t_proj, out=acc)
-        _residual_view(acc_np, *rq_proj, xs[begin:end], x1_np, a_np)
-        torch._int_mm(a, t_up, out=wide)
-        _group(wide_np, *rq_up, half_np, end - begin)
-        torch._int_mm(half, t_down, out=acc)
-        _residual(acc_np, *rq_down, x1_np, os[begin:end])
-
-    parallel(chunk, H * W, rows)
+    out = ops.output("block_s16", out, tuple(x.shape), torch.int16, x.device)
+    _block_cpu.run(h, x, dw, proj, up, down, out)
     return out
 
 

@@ -28,7 +28,8 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, layer_s16, view64
+from nvc.kernels._vnni import TILE, layer_s16
+from nvc.kernels._vnni_inputs import view64
 
 MAX_K = 1024
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache

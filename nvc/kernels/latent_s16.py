@@ -26,7 +26,8 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, high_half, low_half, requant
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, layer16_residual, split64
+from nvc.kernels._vnni import TILE, layer16_residual
+from nvc.kernels._vnni_inputs import split64
 
 MAX_K = 256
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache

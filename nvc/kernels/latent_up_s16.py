@@ -33,7 +33,8 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, high_half, low_half, requant, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, layer16_r32, layer_residual, split64, view64
+from nvc.kernels._vnni import TILE, layer16_r32, layer_residual
+from nvc.kernels._vnni_inputs import split64, view64
 
 MAX_K, MAX_C = 256, 1024
 CHUNK = 128  # positions of x16: operands and accumulators of a chunk stay in the level-2 cache

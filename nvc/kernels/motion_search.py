@@ -27,10 +27,12 @@ import torch
 from torch import Tensor
 
 from nvc.kernels import _motion_cpu as passes
+from nvc.kernels import _operands as ops
 from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
 from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import motion_search as gpu
 
 MAX_RATE = 2**20
 
@@ -169,6 +171,15 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
     return out
 
 
+def launch(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) -> Tensor:
+    require(cur, ref, rate)
+    h, w = cur.shape
+    out = ops.output("motion_search", out, (h // 16, w // 16, 2), torch.int16, cur.device)
+    ops.expect_launchable("motion_search", cur, ref, rate, out)
+    gpu.run(cur, ref, rate, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     """`boundary`: cur is ref moved by (5, -3) pixels and slightly changed: something to find."""
     h, w, rate = case
@@ -189,7 +200,7 @@ motion_search = Kernel(
     name="motion_search",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((16, 16, 64), (64, 16, 0), (16, 96, 64), (48, 80, 0), (96, 64, 200), (64, 64, 2**30)),
     bench_cases=((368, 640, 64), (720, 1280, 64)),

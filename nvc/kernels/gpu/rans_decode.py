@@ -14,26 +14,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels.gpu._rans import CLASS_ROWS, MAX_VALUE, blocks, magnitude, raw_bits
+from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_CLASS, MAX_VALUE, blocks
 
 FILL = 8192  # zeros of a filling program: 16 KB
 
 
 @triton.jit
-def _rank(writes):
-    """(number of lanes below each lane that are set, number of all that are set), of a bool [BLOCK]."""
-    ones = writes.to(tl.int32)
-    return tl.cumsum(ones, 0) - ones, tl.sum(ones, 0)
-
-
-@triton.jit
 def _refill(x, needs, at, available, bad, words_ptr):
-    """The sub-step's words: (states, word position, lanes in error) after each lane in `needs` has read one."""
-    rank, total = _rank(needs)
-    here = at + rank
-    there = (here >= 0) & (here < available)
-    word = tl.load(words_ptr + here, mask=needs & there, other=0).to(tl.uint32)
-    return tl.where(needs, (x << 16) | word, x), at + total, bad | (needs & (here >= available)).to(tl.int32)
+    """The words of a sub-step, one for each lane in `needs`: (states, word position, lanes in error) after it."""
+    ones = needs.to(tl.int32)
+    here = at + tl.cumsum(ones, 0) - ones
+    past = here >= available
+    word = tl.load(words_ptr + here, mask=needs & (here >= 0) & (here < available), other=0).to(tl.uint32)
+    return tl.where(needs, (x << 16) | word, x), at + tl.sum(ones, 0), bad | (needs & past)
 
 
 @triton.jit
@@ -71,51 +64,54 @@ def _kernel(
     mine = lane < LANES
     x = tl.load(states_ptr + lane, mask=mine, other=0).to(tl.uint32)
     at = tl.load(cursor_ptr)
-    bad = tl.where(lane == 0, tl.load(cursor_ptr + 1), 0)  # int32 [BLOCK], ones where a lane met an error
+    bad = mine & (tl.load(cursor_ptr + 1) != 0)  # lanes that met an error
+    one = tl.full((BLOCK,), 1, tl.uint32)
 
     first = n * 0
     following = tl.load(rows_ptr + lane, mask=mine & (lane < n), other=0).to(tl.int32)
     while first < n:
         ok = mine & (lane < n - first)
         row = tl.minimum(following, ROWS - 1)
-        following = tl.load(rows_ptr + first + LANES + lane, mask=mine & (lane < n - first - LANES), other=0).to(tl.int32)
+        following = tl.load(rows_ptr + first + LANES + lane, mask=mine & (lane < n - first - LANES), other=0).to(
+            tl.int32
+        )
 
-        # the symbol k with cdf[k] <= low < cdf[k + 1] is one of k .. last
+        # the symbol k with cdf[k] <= low < cdf[k + 1]: in k .. k + more
         low = (x & 0xFFFF).to(tl.int32)
-        bucket = lut_ptr + row * 256 + (low >> 8)
+        table, bucket = cdf_ptr + row * 256, lut_ptr + row * 256 + (low >> 8)
         k = tl.load(bucket, mask=ok, other=0).to(tl.int32)
-        last = tl.load(bucket + 1, mask=ok & (low < 0xFF00), other=254).to(tl.int32)
-        last = tl.where(ok, last, k)
-        while tl.max(last - k, 0) > 0:
-            middle = (k + last + 1) >> 1
-            above = tl.load(cdf_ptr + row * 256 + middle, mask=k < last, other=0) > low
-            last = tl.where(above, middle - 1, last)
-            k = tl.where(above | (k >= last), k, middle)
-        k = tl.minimum(k, 254)  # holds for every lookup table; keeps a foreign one inside the row
-        start = tl.load(cdf_ptr + row * 256 + k, mask=ok, other=0)
-        end = tl.load(cdf_ptr + row * 256 + k + 1, mask=ok, other=0)
+        more = tl.load(bucket + 1, mask=ok & (low < 0xFF00), other=254).to(tl.int32) - k
+        more = tl.where(ok, more, 0)
+        while tl.max(more, 0) > 0:
+            half = (more + 1) >> 1
+            above = tl.load(table + k + half, mask=more > 0, other=0x10000) > low
+            k = tl.where(above, k, k + half)
+            more = tl.where(above, half - 1, more - half)
+        k = tl.minimum(k, 254)  # holds with every lookup table; keeps a foreign one inside the row
+        start = tl.load(table + k, mask=ok, other=0)
+        end = tl.load(table + k + 1, mask=ok, other=0)
         x = tl.where(ok, (end - start).to(tl.uint32) * (x >> 16) + (low - start).to(tl.uint32), x)
         x, at, bad = _refill(x, ok & (x < 0x10000), at, available, bad, words_ptr)
 
         value = k - 127
-        special = ok & ((row >= CLASS_ROWS) | (k == 0) | (k == 254))
-        if tl.max(special.to(tl.int32), 0) > 0:
+        classes = row >= CLASS_ROWS
+        if tl.max((ok & (classes | (k == 0) | (k == 254))).to(tl.int32), 0) > 0:
             size = tl.abs(value)
-            bits = tl.where(ok, raw_bits(row, size), 0)
-            raw = (x & ((tl.full((BLOCK,), 1, tl.uint32) << bits.to(tl.uint32)) - 1)).to(tl.int32)
-            x = x >> bits.to(tl.uint32)
-            x, at, bad = _refill(x, (bits > 0) & (x < 0x10000), at, available, bad, words_ptr)
-            bad |= (ok & (row >= CLASS_ROWS) & (size > 15)).to(tl.int32)
-            size = magnitude(row, size) + raw
-            bad |= (ok & (size > MAX_VALUE)).to(tl.int32)
-            size = tl.minimum(size, MAX_VALUE)
-            value = tl.where(value < 0, -size, size)
+            bad |= ok & classes & (size > MAX_CLASS)
+            kind = tl.minimum(size, MAX_CLASS)
+            bits = tl.where(classes, tl.maximum(kind - 1, 0), tl.where(size == ESCAPE, 16, 0)).to(tl.uint32)
+            raw = (x & ((one << bits) - 1)).to(tl.int32)
+            x = tl.where(ok, x >> bits, x)
+            x, at, bad = _refill(x, ok & (bits > 0) & (x < 0x10000), at, available, bad, words_ptr)
+            size = tl.where(classes, (one << kind).to(tl.int32) >> 1, size) + raw
+            bad |= ok & (size > MAX_VALUE)
+            value = tl.where(value < 0, -1, 1) * tl.minimum(size, MAX_VALUE)
         tl.store(symbols_ptr + first + lane, value.to(tl.int16), mask=ok)
         first += LANES
 
     tl.store(states_out_ptr + lane, x.to(tl.int64), mask=mine)
     tl.store(cursor_out_ptr, at)
-    tl.store(cursor_out_ptr + 1, tl.max(bad, 0))
+    tl.store(cursor_out_ptr + 1, tl.max(bad.to(tl.int32), 0))
 
 
 def run(
