@@ -1,5 +1,6 @@
 """One frame in, one payload out. The reconstruction is made by the decoder's own functions."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ class FrameEncoder(Session):
     def __init__(self, network: LowDelay, geometry: Geometry) -> None:
         super().__init__(network, geometry)
         self.offsets = rounding_offsets()
+        self._background = ThreadPoolExecutor(1, "nvc-entropy")
 
     def encode(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> CodedFrame:
         """Planes uint8 [H, W], 2 x [ceil(H/2), ceil(W/2)] (rows may be strided), qp 0..63."""
@@ -53,10 +55,11 @@ class FrameEncoder(Session):
             first = quantise(latent, prior.mean, prior.rows, self.offsets, 0, self.skip, out=q)
             mean = net.refine(prior, first, row, self.space)
             quantise(latent, mean, prior.rows, self.offsets, 2, self.skip, out=q)
+        # one thread's work, which nothing waits for: it goes on beside the reconstruction
+        payload = self._background.submit(self._code, vectors, z, q, prior.rows, row)
         planes = self.finish(q, mean, context, row)
         with span("entropy"):
-            payload = self._code(vectors, z, q, prior.rows, row)
-        return CodedFrame(payload, planes)
+            return CodedFrame(payload.result(), planes)
 
     def _search(self, y: Tensor, qp: int) -> Tensor:
         assert self.reference is not None

@@ -101,19 +101,20 @@ def run(h, x, dw, proj, up, down, out):
     hs, xs, os = h.numpy(), x.reshape(-1, C).numpy(), out.view(-1, C).numpy()
     rows = even(H * W, CHUNK)
     layers = (
-        prepare(*dw, "depthwise"),
-        prepare(*proj, "s16"),
-        prepare(*up, "group", views=C),
-        prepare(*down, "s16"),
+        prepare("depthwise", *dw),
+        prepare("s16", *proj),
+        prepare("group", *up, views=C),
+        prepare("s16", *down),
     )
-    if all(layer is not None for layer in layers):
-        packed = [t for w, tables, _ in layers for t in (w, tables[0])]
+    packed = [operand for layer in layers if layer is not None for operand in (layer.w, layer.tables[0])]
+    if len(packed) == 2 * len(layers):
+        w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down = packed
 
         def tiles(begin, end):
             _, d = scratch("half", (TILE_ROWS, K), torch.int8)
             _, a_np = scratch("a", (TILE_ROWS, C), torch.int8)
             _, x1_np = scratch("x1", (TILE_ROWS, C), torch.int16)
-            _tiles(hs, xs, *packed, d, a_np, x1_np, os, begin, end)
+            _tiles(hs, xs, w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down, d, a_np, x1_np, os, begin, end)
 
         parallel(tiles, H * W, rows)
         return

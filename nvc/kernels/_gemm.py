@@ -1,8 +1,8 @@
 """Pointwise layers of the cpu twins: int8 activations times 7-bit weights, requantised.
 
 Two implementations with the same bits: tiles in vector registers on CPUs with AVX-512 VNNI (nvc.kernels._vnni), for
-layers whose inputs and outputs are multiples of 64; elsewhere `torch._int_mm` and a loop over its sums. `prepare` says
-which: it gives the packed layer, or None. `s32`, `s16` and `u8` choose by themselves: n pixels, activations
+layers of 64 n outputs; elsewhere `torch._int_mm` and a loop over its sums. `prepare` says which: it gives the packed
+layer, or None. `s32`, `s16` and `u8` choose by themselves: n pixels, activations
 int8 [>= n, K], weights int8 [N, K], row r of int32 tables [R, N], results in `out` [n, N].
 """
 
@@ -10,25 +10,23 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from llvmlite import binding
+from llvmlite import binding  # type: ignore[import-untyped]
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from nvc.kernels._fixed import clamp16, compiled, requant, store_u8
 from nvc.kernels._pool import scratch
 from nvc.kernels._vnni import ORDERS, PIXELS, TILE, VIEW, layer_s16, layer_s32, layer_u8
 
-TILE_ROWS = (
-    8 * PIXELS
-)  # pixels that go through a chain of layers together: what lies between stays in the nearest cache
-
-_vector = bool(binding.get_host_cpu_features().get("avx512vnni"))
+# pixels that go through a chain of layers together: what lies between the layers stays in the nearest cache
+TILE_ROWS = 8 * PIXELS
+_AVAILABLE = bool(binding.get_host_cpu_features().get("avx512vnni"))
+_vector = _AVAILABLE
 
 
 def set_vector(on: bool) -> bool:
-    """Allow the vector implementation, or do without where it exists; returns what was set before. For tests."""
+    """Use the vector implementation where there is one, or do without; returns what was set before. For tests."""
     global _vector
-    before, _vector = _vector, on and bool(binding.get_host_cpu_features().get("avx512vnni"))
+    before, _vector = _vector, on and _AVAILABLE
     return before
 
 
@@ -37,10 +35,11 @@ class Layer(NamedTuple):
 
     w: np.ndarray  # int8 [N / 64, K / 4, 64, 4]; depthwise [K / 64, 3, 64, 4]
     tables: np.ndarray  # int32 [R, 2, N]: bias (s32: 0) less 128 times the sum of weights, multiplier; split: [R, 3, N]
-    source: tuple[Tensor, Tensor, tuple[int, ...]]  # bias, multiplier and versions that it was made from
+    source: tuple[str, Tensor, Tensor, tuple[int, ...]]  # kind, bias, multiplier and versions that it was made from
 
 
-_layers: dict[str, WeakTensorKeyDictionary] = {}  # kind: layers by the tensor of their weights
+def _is_from(source, kind, bias, mult, versions):
+    return source[1] is bias and source[2] is mult and source[3] == versions and source[0] == kind
 
 
 def _pointwise(w, bias, mult, kind, split, views):
@@ -67,24 +66,24 @@ def _depthwise(w, bias, mult):
     return packed, ((bias - 128 * sums)[:, channels.ravel()], mult[:, channels.ravel()])
 
 
-def prepare(w: Tensor, bias: Tensor, mult: Tensor, kind: str, *, split: bool = False, views: int = 0) -> Layer | None:
+def prepare(kind: str, w: Tensor, bias: Tensor, mult: Tensor, *, split: bool = False, views: int = 0) -> Layer | None:
     """The layer for the tiles of `kind` ("depthwise" or one of ORDERS), None where they can't run.
 
     w int8 [N, K] (depthwise [9, K]), bias int32 [R, N], mult int32 [R, N] (group [1, N / 4]). split: 16-bit inputs in
-    two halves. The first `views` inputs come in order VIEW. Layers are kept as long as their weights, and made anew
-    when a tensor was changed in place.
+    two halves. The first `views` inputs come in order VIEW. The layer is kept with its weights, and made anew when a
+    tensor was changed in place.
     """
     grain = TILE if kind == "depthwise" or split else 4
     if not _vector or w.shape[1] % grain or views % TILE or (kind != "depthwise" and w.shape[0] % TILE):
         return None
-    made = _layers.setdefault(kind, WeakTensorKeyDictionary())
-    found: Layer | None = made.get(w)
+    found: Layer | None = getattr(w, "packed_layer", None)
     versions = (w._version, bias._version, mult._version)
-    if found is None or found.source[0] is not bias or found.source[1] is not mult or found.source[2] != versions:
+    if found is None or not _is_from(found.source, kind, bias, mult, versions):
         arrays = w.numpy(), bias.numpy(), mult.numpy()
         packed, rows = _depthwise(*arrays) if kind == "depthwise" else _pointwise(*arrays, kind, split, views)
         tables = np.stack(rows, axis=1).astype(np.int32)
-        found = made[w] = Layer(np.ascontiguousarray(packed), np.ascontiguousarray(tables), (bias, mult, versions))
+        found = Layer(np.ascontiguousarray(packed), np.ascontiguousarray(tables), (kind, bias, mult, versions))
+        w.packed_layer = found  # type: ignore[attr-defined]  # a weak dictionary of tensors costs ten times the look-up
     return found
 
 
@@ -119,14 +118,14 @@ def _plain_u8(acc, bias, mult, out):
 
 def s32(a: Tensor, n: int, w: Tensor, bias: Tensor, mult: Tensor, out: Tensor) -> None:
     """Sums without the bias; the tables only let the layer be kept."""
-    if (layer := prepare(w, bias, mult, "s32")) is None:
+    if (layer := prepare("s32", w, bias, mult)) is None:
         torch._int_mm(a[:n], w.t(), out=out[:n])
     else:
         _vector_s32(a.numpy(), n, layer.w, layer.tables[0], out.numpy())
 
 
 def _requantised(vector, plain, kind, a, n, w, bias, mult, r, out):
-    if (layer := prepare(w, bias, mult, kind)) is None:
+    if (layer := prepare(kind, w, bias, mult)) is None:
         acc, acc_array = scratch("acc", (a.shape[0], w.shape[0]), torch.int32)
         torch._int_mm(a[:n], w.t(), out=acc[:n])
         plain(acc_array, bias[r].numpy(), mult[r].numpy(), out)

@@ -227,3 +227,19 @@ def chroma_copy(typingctx, src, offset, stride, out, base, across, along):
         v.scatter_tiles(rows, 8, out, base, across, along)
 
     return emitted(types.none, (src, offset, stride, out, base, across, along), emit)
+
+
+@intrinsic
+def copy_row(typingctx, src, row, dst, at, n):
+    """n bytes of row `row` of an int8 [P, K], whose rows may lie apart but are dense, to element `at` of int8 dst."""
+
+    def code(context, b, signature, args):
+        rows = context.make_array(signature.args[0])(context, b, args[0])
+        stride = b.extract_value(rows.strides, 0)
+        source = b.gep(rows.data, [b.mul(args[1], stride)])
+        cgutils.raw_memcpy(
+            b, b.gep(context.make_array(signature.args[2])(context, b, args[2]).data, [args[3]]), source, args[4], 1
+        )
+        return context.get_dummy_value()
+
+    return types.none(src, types.intp, dst, types.intp, types.intp), code

@@ -181,26 +181,7 @@ def _epilogue(v, kind, acc, mult, out, io, so, x, ix, sx, views, iv, sv):
 
 
 def _layer(
-    v,
-    kind,
-    a,
-    ia,
-    sa,
-    n,
-    w,
-    k,
-    table,
-    N,
-    out,
-    io,
-    so,
-    x=None,
-    ix=None,
-    sx=None,
-    views=None,
-    iv=None,
-    sv=None,
-    split=False,
+    v, kind, split, a, ia, sa, n, w, k, table, N, out, io, so, x=None, ix=None, sx=None, views=None, iv=None, sv=None
 ):
     """Tiles of 64 channels; in each, groups of PIXELS pixels and then single ones."""
     b, groups = v.b, v.b.lshr(k, I64(2))
@@ -233,7 +214,7 @@ def _plain(kind, split=False):
     @intrinsic
     def layer(typingctx, a, ia, sa, n, w, k, table, N, out, io, so):
         args = (a, ia, sa, n, w, k, table, N, out, io, so)
-        return emitted(types.none, args, lambda v, *args: _layer(v, kind, *args, split=split), Emitter)
+        return emitted(types.none, args, lambda v, *args: _layer(v, kind, split, *args), Emitter)
 
     return layer
 
@@ -242,7 +223,7 @@ def _added(split=False):
     @intrinsic
     def layer(typingctx, a, ia, sa, n, w, k, table, N, out, io, so, x, ix, sx):
         args = (a, ia, sa, n, w, k, table, N, out, io, so, x, ix, sx)
-        return emitted(types.none, args, lambda v, *args: _layer(v, "s16", *args, split=split), Emitter)
+        return emitted(types.none, args, lambda v, *args: _layer(v, "s16", split, *args), Emitter)
 
     return layer
 
@@ -263,4 +244,4 @@ layer16_residual = _added(split=True)
 def layer_viewed(typingctx, a, ia, sa, n, w, k, table, N, out, io, so, x, ix, sx, views, iv, sv):
     """layer_residual that also stores the 8-bit view of its results, in order VIEW."""
     args = (a, ia, sa, n, w, k, table, N, out, io, so, x, ix, sx, views, iv, sv)
-    return emitted(types.none, args, lambda v, *args: _layer(v, "s16", *args), Emitter)
+    return emitted(types.none, args, lambda v, *args: _layer(v, "s16", False, *args), Emitter)

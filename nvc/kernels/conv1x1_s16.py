@@ -28,6 +28,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vector import copy_row
 from nvc.kernels._vnni import TILE, layer_s16
 from nvc.kernels._vnni_inputs import view64
 
@@ -78,8 +79,7 @@ def _tiles(x, b, w, table, a, out, begin, end):
         for m in range(n):
             for c in range(0, C, TILE):
                 view64(x, (p + m) * C + c, a, m * K + c)
-            for k in range(b.shape[1]):
-                a[m, C + k] = b[p + m, k]
+            copy_row(b, p + m, a, m * K + C, K - C)
         layer_s16(a, 0, K, n, w, K, table, N, out, p * N, N)
 
 
@@ -92,7 +92,7 @@ def cpu(
     second = torch.empty((H, W, 0), dtype=torch.int8) if b is None else b
     xs, bs, os = x.reshape(-1, C).numpy(), second.reshape(H * W, K - C).numpy(), out.view(-1, N).numpy()
     rows = even(H * W, CHUNK)
-    if (layer := gemm.prepare(w, bias, mult, "s16", views=C)) is not None:
+    if (layer := gemm.prepare("s16", w, bias, mult, views=C)) is not None:
 
         def tiles(begin, end):
             _, a = scratch("a", (gemm.TILE_ROWS, K), torch.int8)

@@ -78,7 +78,7 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None 
     xs, os = x.reshape(-1, C).numpy(), out.view(-1, N).numpy()
 
     rows = even(H * W, CHUNK)
-    if (layer := gemm.prepare(w, bias, mult, "u8", views=C)) is not None:
+    if (layer := gemm.prepare("u8", w, bias, mult, views=C)) is not None:
 
         def tiles(begin, end):
             _tiles(xs, layer.w, layer.tables[0], scratch("a", (gemm.TILE_ROWS, C), torch.int8)[1], os, begin, end)

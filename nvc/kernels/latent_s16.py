@@ -89,7 +89,7 @@ def cpu(x16: Tensor, res: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out:
     latents, stream = x16.reshape(H * W, K).numpy(), res.reshape(H * W, N).numpy()
     table, result = (bias[0].numpy(), mult[0].numpy()), out.view(H * W, N).numpy()
 
-    if (layer := gemm.prepare(w, bias, mult, "s16", split=True)) is not None:
+    if (layer := gemm.prepare("s16", w, bias, mult, split=True)) is not None:
 
         def tiles(begin: int, end: int) -> None:
             _, a = scratch("a", (gemm.TILE_ROWS, 2 * K), torch.int8)

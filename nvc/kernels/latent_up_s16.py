@@ -165,18 +165,20 @@ def cpu(
     latents, context, result = x16.reshape(H * W, K).numpy(), ctx.numpy(), out.numpy()
 
     layers = (
-        gemm.prepare(w1, bias1, mult1, "r32", split=True),
-        gemm.prepare(w2, bias2, mult2, "s16", views=C),
+        gemm.prepare("r32", w1, bias1, mult1, split=True),
+        gemm.prepare("s16", w2, bias2, mult2, views=C),
     )
-    if layers[0] is not None and layers[1] is not None:
-        packed = [t for w, tables, _ in layers for t in (w, tables[r])]
+    packed = [operand for layer in layers if layer is not None for operand in (layer.w, layer.tables[r])]
+    if len(packed) == 2 * len(layers):
+        w1_tiles, table1, w2_tiles, table2 = packed
 
         def tiles(begin: int, end: int) -> None:
             _, halves = scratch("a1", (LATENTS, 2 * K), torch.int8)
             _, views = scratch("a2", (4 * LATENTS, C), torch.int8)
             _, terms = scratch("t1", (LATENTS, 4 * N), torch.int32)
             _, sums = scratch("s", (4 * LATENTS, N), torch.int16)
-            _tiles(latents, context, *packed, halves, views, terms, sums, result, begin, end)
+            rooms = halves, views, terms, sums
+            _tiles(latents, context, w1_tiles, table1, w2_tiles, table2, *rooms, result, begin, end)
 
         parallel(tiles, H * W, even(H * W, TILED_CHUNK))
         return out

@@ -43,7 +43,7 @@ FAST = Config(
     step_blocks=1,
     decoder_blocks=4,
     recon_blocks=2,
-    skip=1,
+    skip=5,
 )
 
 
