@@ -23,9 +23,10 @@ from nvc.codec.threads import set_threads
 from nvc.media import open_sink, open_source
 
 STAGES = ("pack", "search", "predict", "context", "analyse", "prior", "synthesise", "entropy")
-PEAK = """import resource, sys, nvc
+# not ru_maxrss: a process inherits that of the one that started it
+PEAK = """import sys, nvc
 nvc.decode(sys.argv[1], sys.argv[2])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))"""
 
 
 def timed(work, repeat: int) -> tuple[float, dict[str, float]]:

@@ -18,12 +18,12 @@ class _Words:
     """The word stream of one payload, read segment by segment."""
 
     def __init__(self, payload: Payload, cdf: Tensor, lut: Tensor) -> None:
-        self.words, self.states, self.tables = payload.words, payload.states, (cdf, lut)
-        self.count = torch.tensor([len(payload.words)], dtype=torch.int32)
-        self.cursor = torch.zeros(2, dtype=torch.int32)
+        self.words, self.states, self.tables = payload.words.to(cdf.device), payload.states.to(cdf.device), (cdf, lut)
+        self.count = torch.tensor([len(payload.words)], dtype=torch.int32, device=cdf.device)
+        self.cursor = torch.zeros(2, dtype=torch.int32, device=cdf.device)
 
     def read(self, rows: Tensor, count: Tensor | None = None) -> Tensor:
-        n = torch.tensor([len(rows)], dtype=torch.int32) if count is None else count
+        n = torch.tensor([len(rows)], dtype=torch.int32, device=rows.device) if count is None else count
         symbols, self.states, self.cursor = rans_decode(
             self.words, self.count, self.states, self.cursor, rows, n, *self.tables
         )

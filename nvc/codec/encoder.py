@@ -35,12 +35,13 @@ class FrameEncoder(Session):
 
     def __init__(self, network: LowDelay, geometry: Geometry) -> None:
         super().__init__(network, geometry)
-        self.offsets = rounding_offsets()
+        self.offsets = rounding_offsets().to(self.device)
         self._background = ThreadPoolExecutor(1, "nvc-entropy")
 
     def encode(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> CodedFrame:
         """Planes uint8 [H, W], 2 x [ceil(H/2), ceil(W/2)] (rows may be strided), qp 0..63."""
         net, row = self.network, self.row(qp, key)
+        y, u, v = (plane.to(self.device) for plane in (y, u, v))
         with span("pack"):
             pack_s8(y, u, v, out=self.pixels[:, :, :PIXELS])
         vectors = None if key else self._search(y, qp)
@@ -66,10 +67,10 @@ class FrameEncoder(Session):
         height, width = self.reference[0].shape
         with span("search"):
             if y.shape != (height, width):
-                edges = ((0, height - y.shape[0]), (0, width - y.shape[1]))
-                y = torch.from_numpy(np.pad(y.numpy(), edges, mode="edge"))
-            rate = torch.tensor([search_rate(qp)], dtype=torch.int32)
-            return motion_search(y, self.reference[0], rate)  # type: ignore[no-any-return]
+                rows, columns = (torch.arange(n, device=self.device) for n in (height, width))
+                y = y[rows.clamp(max=y.shape[0] - 1)][:, columns.clamp(max=y.shape[1] - 1)]
+            rate = torch.tensor([search_rate(qp)], dtype=torch.int32, device=self.device)
+            return motion_search(y.contiguous(), self.reference[0], rate)  # type: ignore[no-any-return]
 
     def _code(self, vectors: Tensor | None, z: Tensor, q: Tensor, index: Tensor, row: Tensor) -> bytes:
         index = index.flatten()
@@ -83,19 +84,19 @@ class FrameEncoder(Session):
             choice = self._choose_tables(differences)
             parts.insert(0, (differences.flatten(), self.vector_rows(choice)))
         else:
-            parts.insert(0, (torch.zeros(0, dtype=torch.int16), torch.zeros(0, dtype=torch.uint8)))
+            parts.insert(0, (z.new_zeros(0, dtype=torch.int16), z.new_zeros(0, dtype=torch.uint8)))
         lengths = [0] + [len(s) for s, _ in parts]
-        bounds = torch.tensor(lengths, dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        lanes = lane_count(int(bounds[-1]))
+        lanes = lane_count(sum(lengths))
+        bounds = torch.tensor(lengths, dtype=torch.int32, device=self.device).cumsum(0, dtype=torch.int32)
         all_symbols, all_rows = (torch.cat(column) for column in zip(*parts, strict=True))
         words, n_words, states = rans_encode(all_symbols, all_rows, bounds, self.cdf, lanes)
         return Payload(choice, states, words[: int(n_words)]).pack()
 
     def _choose_tables(self, differences: Tensor) -> tuple[int, int]:
         """The class rows that code each component in the fewest bits."""
-        d = differences.numpy().reshape(-1, 2).astype(np.int64)
+        d = differences.cpu().numpy().reshape(-1, 2).astype(np.int64)
         classes = np.sign(d) * np.ceil(np.log2(np.abs(d) + 1)).astype(np.int64) + 127
-        tables = self.cdf.numpy()[vector_table(0) : vector_table(VECTOR_TABLES)]
+        tables = self.cdf.cpu().numpy()[vector_table(0) : vector_table(VECTOR_TABLES)]
         bits = -np.log2(np.diff(tables, axis=1))
         costs = [[(np.bincount(classes[:, c], minlength=255) * row).sum() for row in bits] for c in (0, 1)]
         return int(np.argmin(costs[0])), int(np.argmin(costs[1]))

@@ -24,7 +24,8 @@ class Payload:
         """Head byte 0: log2 of the lanes; head byte 1: the two vector rows, four bits each."""
         log_lanes = len(self.states).bit_length() - 1
         head = bytes([log_lanes, self.vector_rows[0] | self.vector_rows[1] << 4])
-        return head + self.states.numpy().astype("<u4").tobytes() + self.words.numpy().astype("<u2").tobytes()
+        parts = self.states.cpu().numpy().astype("<u4"), self.words.cpu().numpy().astype("<u2")
+        return head + b"".join(part.tobytes() for part in parts)
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> "Payload":

@@ -4,7 +4,7 @@ from typing import BinaryIO, Self
 
 from nvc.bitstream import DamagedStream, FrameType, Limits, Reader, StreamHeader
 from nvc.codec.decoder import FrameDecoder
-from nvc.codec.device import choose_device
+from nvc.codec.device import choose_device, network_on
 from nvc.codec.frame import Frame, crop
 from nvc.codec.geometry import Geometry
 from nvc.models.weights import Model, by_identity
@@ -25,7 +25,7 @@ class Decoder:
         self.device, self.device_reason = choose_device(device)
         self.model = model or by_identity(self.header.model_id)
         self._geometry = Geometry(self.header.width, self.header.height)
-        self._coder = FrameDecoder(self.model.network, self._geometry)
+        self._coder = FrameDecoder(network_on(self.model.network, self.device), self._geometry)
         self._damage: DamagedStream | None = None
 
     @property

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
 from nvc.bitstream import FrameType, Packet, Preset, StreamHeader, Writer
-from nvc.codec.device import choose_device
+from nvc.codec.device import choose_device, network_on
 from nvc.codec.encoder import FrameEncoder
 from nvc.codec.errors import CodecError
 from nvc.codec.frame import Frame, Plane, as_planes, crop
@@ -66,7 +66,7 @@ class Encoder:
             **header,  # type: ignore[arg-type]
         )
         self._geometry = Geometry(width, height)
-        self._coder = FrameEncoder(self.model.network, self._geometry)
+        self._coder = FrameEncoder(network_on(self.model.network, self.device), self._geometry)
         self._writer = Writer(sink, self.header)
         self._distance = 0
 

@@ -11,6 +11,7 @@ NAMES = (
     "compact",
     "conv1x1_s16",
     "conv1x1_u8",
+    "deform_s16",
     "dequant_s16",
     "down2_s16",
     "down2_s8",
@@ -30,6 +31,7 @@ NAMES = (
     "refine_mean",
     "scatter",
     "up2_u8",
+    "warp_s16",
 )
 
 for _name in NAMES:

@@ -1,6 +1,7 @@
 """The dispatch table. A kernel is registered once, here; models, tests and benchmarks read the same entry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from nvc.trace import span
 
 TABLE: dict[str, "Kernel"] = {}
+_launching = False
 Case = tuple[int, ...]
 Result = Tensor | tuple[Tensor, ...]
 
@@ -52,13 +54,24 @@ class Kernel:
             raise ValueError(f"kernel {self.name!r} registered twice")
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Dispatch on the device of the first operand, and on nothing else."""
+        """Dispatch on the device of the first operand (and on `launching`, in tests)."""
         match x.device.type:
-            case "cpu":
+            case "cpu" if not _launching:
                 implementation = self.cpu
-            case "cuda" if self.launch is not None:
+            case "cpu" | "cuda" if self.launch is not None:
                 implementation = self.launch
             case other:
                 raise NotImplementedError(f"{self.name}: no implementation for device {other!r}")
         with span(self.name):
             return implementation(x, *args, **kwargs)
+
+
+@contextmanager
+def launching() -> Iterator[None]:
+    """Send CPU tensors to `launch` too: under the Triton interpreter, a GPU session without a GPU. For tests."""
+    global _launching
+    _launching = True
+    try:
+        yield
+    finally:
+        _launching = False

@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import compact as gpu
 
 
 def _check(x: Tensor, index: Tensor) -> None:
@@ -55,6 +57,16 @@ def cpu(x: Tensor, index: Tensor, skip: int, *, out: tuple[Tensor, Tensor] | Non
     return packed, count
 
 
+def launch(x: Tensor, index: Tensor, skip: int, *, out: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    _check(x, index)
+    packed, count = out or (None, None)
+    packed = ops.output("compact", packed, (*x.shape,), x.dtype, x.device)
+    count = ops.output("compact", count, (1,), torch.int32, x.device)
+    ops.expect_launchable("compact", x, index, packed, count)
+    gpu.run(x, index, skip, packed, count)
+    return packed, count
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     M, skip, wide = case
     x = fill((M,), -2048, 2048, torch.int16) if wide else fill((M,), 0, 255, torch.uint8)
@@ -65,7 +77,7 @@ compact = Kernel(
     name="compact",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1000, 31, 1), (1000, 5, 0), (1, 0, 1), (0, 0, 1), (129, -1, 0), (4096, 63, 1)),
     bench_cases=((23 * 40 * 128, 5, 1), (68 * 120 * 128, 5, 1)),

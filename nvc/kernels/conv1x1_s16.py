@@ -31,6 +31,7 @@ from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._vector import copy_row
 from nvc.kernels._vnni import TILE, layer_s16
 from nvc.kernels._vnni_inputs import view64
+from nvc.kernels.gpu import conv1x1_s16 as gpu
 
 MAX_K = 1024
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
@@ -110,6 +111,19 @@ def cpu(
     return out
 
 
+def launch(
+    x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, b, w, bias, mult)
+    ops.expect("conv1x1_s16: row", row, (1,), torch.int32)
+    if b is not None and (b.stride(2) != 1 or b.stride(0) != b.shape[1] * b.stride(1) or b.device != x.device):
+        raise ValueError(f"conv1x1_s16: b has strides {b.stride()} on {b.device}, x is on {x.device}")
+    out = ops.output("conv1x1_s16", out, (*x.shape[:2], w.shape[0]), torch.int16, x.device)
+    ops.expect_launchable("conv1x1_s16", x, w, bias, mult, row, out)
+    gpu.run(x, b, w, bias, mult, row, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor | None]:
     H, W, C, K2, N, R, r = case
     boundary = fill.pattern == "boundary"
@@ -133,7 +147,7 @@ conv1x1_s16 = Kernel(
     name="conv1x1_s16",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=(
         (1, 1, 2, 0, 1, 1, 0),

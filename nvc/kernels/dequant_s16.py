@@ -23,6 +23,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import dequant_s16 as gpu
 
 CHUNK = 4  # rows
 
@@ -83,6 +84,15 @@ def cpu(q: Tensor, mean: Tensor, ginv: Tensor, row: Tensor, phase: int, *, out: 
     return out
 
 
+def launch(q: Tensor, mean: Tensor, ginv: Tensor, row: Tensor, phase: int, *, out: Tensor | None = None) -> Tensor:
+    _check(q, mean, ginv, phase)
+    ops.expect("dequant_s16: row", row, (1,), torch.int32)
+    out = ops.output("dequant_s16", out, tuple(q.shape), torch.int16, q.device)
+    ops.expect_launchable("dequant_s16", q, mean, ginv, row, out)
+    gpu.run(q, mean, ginv, row, phase, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor | int]:
     H, W, N, R, phase = case
     full = fill.pattern in ("corner", "edges")  # elsewhere mostly small enough not to be limited
@@ -107,7 +117,7 @@ dequant_s16 = Kernel(
     name="dequant_s16",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 1, 2), (1, 1, 64, 128, 0), (5, 7, 34, 128, 1), (6, 4, 128, 128, 2), (9, 3, 130, 128, 0)),
     bench_cases=((45, 80, 128, 128, 2), (45, 80, 128, 128, 0), (68, 120, 128, 128, 1)),

@@ -28,6 +28,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import down2_s16 as gpu
 
 MAX_K = 2048
 CHUNK = 256  # output pixels: accumulators of a chunk stay in the second-level cache
@@ -100,6 +101,18 @@ def cpu(
     return out
 
 
+def launch(
+    x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, b, w, bias, mult)
+    ops.expect("down2_s16: row", row, (1,), torch.int32)
+    H, W, _ = x.shape
+    out = ops.output("down2_s16", out, ((H + 1) >> 1, (W + 1) >> 1, w.shape[0]), torch.int16, x.device)
+    ops.expect_launchable("down2_s16", x, b, w, bias, mult, row, out)
+    gpu.run(x, b, w, bias, mult, row, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor | None]:
     H, W, C, K2, N, R, r = case
     boundary = fill.pattern == "boundary"
@@ -122,7 +135,7 @@ down2_s16 = Kernel(
     name="down2_s16",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=(
         (1, 1, 1, 0, 1, 1, 0),

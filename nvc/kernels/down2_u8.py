@@ -26,6 +26,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import down2_u8 as gpu
 
 MAX_C = 256
 CHUNK = 256  # output pixels: accumulators of a chunk stay in the second-level cache
@@ -90,6 +91,15 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None 
     return out
 
 
+def launch(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
+    _check(x, w, bias, mult)
+    H, W, _ = x.shape
+    out = ops.output("down2_u8", out, ((H + 1) >> 1, (W + 1) >> 1, w.shape[0]), torch.int8, x.device)
+    ops.expect_launchable("down2_u8", x, w, bias, mult, out)
+    gpu.run(x, w, bias, mult, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
     H, W, C, N = case
     x = ops.stream(fill, (H, W, C))
@@ -110,7 +120,7 @@ down2_u8 = Kernel(
     name="down2_u8",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 1, 1), (2, 3, 5, 6), (37, 41, 64, 64), (33, 32, 128, 128), (6, 5, MAX_C, 65)),
     bench_cases=((45, 80, 128, 128), (68, 120, 256, 256)),

@@ -28,6 +28,7 @@ from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._vnni import TILE, layer16_residual
 from nvc.kernels._vnni_inputs import split64
+from nvc.kernels.gpu import latent_s16 as gpu
 
 MAX_K = 256
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
@@ -110,6 +111,14 @@ def cpu(x16: Tensor, res: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out:
     return out
 
 
+def launch(x16: Tensor, res: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
+    _check(x16, res, w, bias, mult)
+    out = ops.output("latent_s16", out, tuple(res.shape), torch.int16, x16.device)
+    ops.expect_launchable("latent_s16", x16, res, w, bias, mult, out)
+    gpu.run(x16, res, w, bias, mult, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
     H, W, K, N = case
     full = fill.pattern in ("corner", "edges")  # elsewhere mostly small enough not to be limited
@@ -139,7 +148,7 @@ latent_s16 = Kernel(
     name="latent_s16",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 1), (1, 1, 128, 64), (17, 33, 24, 40), (16, 17, MAX_K, 128), (3, 5, 65, 33)),
     bench_cases=((23, 40, 256, 128), (45, 80, 256, 128), (68, 120, 256, 256)),

@@ -35,6 +35,7 @@ from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._vnni import TILE, layer16_r32, layer_residual
 from nvc.kernels._vnni_inputs import split64, view64
+from nvc.kernels.gpu import latent_up_s16 as gpu
 
 MAX_K, MAX_C = 256, 1024
 CHUNK = 128  # positions of x16: operands and accumulators of a chunk stay in the level-2 cache
@@ -199,6 +200,27 @@ def cpu(
     return out
 
 
+def launch(
+    x16: Tensor,
+    ctx: Tensor,
+    w1: Tensor,
+    w2: Tensor,
+    bias1: Tensor,
+    mult1: Tensor,
+    bias2: Tensor,
+    mult2: Tensor,
+    row: Tensor,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    _check(x16, ctx, w1, w2, (bias1, mult1, bias2, mult2))
+    ops.expect("latent_up_s16: row", row, (1,), torch.int32)
+    out = ops.output("latent_up_s16", out, (*ctx.shape[:2], w2.shape[0]), torch.int16, x16.device)
+    ops.expect_launchable("latent_up_s16", x16, ctx, w1, w2, bias1, mult1, bias2, mult2, row, out)
+    gpu.run(x16, ctx, w1, w2, bias1, mult1, bias2, mult2, row, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
     h, w, K, C, N, R = case
     H, W = (h + 1) // 2, (w + 1) // 2
@@ -241,7 +263,7 @@ latent_up_s16 = Kernel(
     name="latent_up_s16",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=(
         (1, 1, 2, 2, 1, 1),

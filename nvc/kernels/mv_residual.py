@@ -15,8 +15,10 @@ import numba
 import numpy as np
 import torch
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._motion import JIT, MV_MAX, predict, predictor
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import mv_residual as gpu
 
 
 def _check(mv):
@@ -45,6 +47,14 @@ def cpu(mv, *, out=None):
     return out
 
 
+def launch(mv, *, out=None):
+    _check(mv)
+    out = ops.output("mv_residual", out, (*mv.shape,), torch.int16, mv.device)
+    ops.expect_launchable("mv_residual", mv, out)
+    gpu.run(mv, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     bh, bw = case
     return {"mv": fill((bh, bw, 2), -MV_MAX, MV_MAX, torch.int16)}
@@ -54,7 +64,7 @@ mv_residual = Kernel(
     name="mv_residual",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1), (1, 7), (9, 1), (2, 2), (5, 3), (23, 40)),
     bench_cases=((23, 40), (68, 120)),

@@ -15,8 +15,10 @@ import numba
 import numpy as np
 import torch
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._motion import JIT, MV_MAX, predict
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import mv_restore as gpu
 
 
 def _check(residual):
@@ -57,6 +59,14 @@ def cpu(residual, *, out=None):
     return out
 
 
+def launch(residual, *, out=None):
+    _check(residual)
+    out = ops.output("mv_restore", out, (*residual.shape,), torch.int16, residual.device)
+    ops.expect_launchable("mv_restore", residual, out)
+    gpu.run(residual, out, MV_MAX)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     bh, bw = case
     bound = 32767 if fill.pattern == "boundary" else 2 * MV_MAX
@@ -67,7 +77,7 @@ mv_restore = Kernel(
     name="mv_restore",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1), (1, 7), (9, 1), (2, 2), (5, 3), (23, 40)),
     bench_cases=((23, 40), (68, 120)),

@@ -23,6 +23,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import pack_s8 as gpu
 
 CHUNK = 4  # rows of blocks
 
@@ -99,6 +100,18 @@ def cpu(y: Tensor, u: Tensor, v: Tensor, *, out: Tensor | None = None) -> Tensor
     return out
 
 
+def launch(y: Tensor, u: Tensor, v: Tensor, *, out: Tensor | None = None) -> Tensor:
+    _check(y, u, v)
+    if out is None:
+        out = torch.empty(_shape(*y.shape), dtype=torch.int8, device=y.device)
+    ops.expect("pack_s8: out", out, _shape(*y.shape), torch.int8)
+    for name, t in (("y", y), ("u", u), ("v", v), ("out", out)):
+        if t.device != y.device or (t.stride(-1) != 1 and t.shape[-1] > 1):
+            raise ValueError(f"pack_s8: {name} has strides {t.stride()} on {t.device}, y is on {y.device}")
+    gpu.run(y, u, v, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
     H, W, slack = case  # slack: planes are crops of arrays that are this much wider
     hc, wc = (H + 1) // 2, (W + 1) // 2
@@ -119,7 +132,7 @@ pack_s8 = Kernel(
     name="pack_s8",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 0), (1, 1, 5), (17, 33, 0), (40, 50, 3), (2, 47, 1), (95, 8, 0), (64, 96, 32)),
     bench_cases=((360, 640, 0), (720, 1280, 0), (1080, 1920, 128)),

@@ -28,6 +28,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp, compiled, view
 from nvc.kernels._pool import parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import prior_head as gpu
 
 MAX_C = 1024
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
@@ -91,6 +92,17 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: O
     return means, indices
 
 
+def launch(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Outputs | None = None) -> Outputs:
+    _check(x, w, bias, mult)
+    ops.expect("prior_head: row", row, (1,), torch.int32)
+    shape, (means, indices) = (*x.shape[:2], w.shape[0] // 2), out or (None, None)
+    means = ops.output("prior_head", means, shape, torch.int16, x.device)
+    indices = ops.output("prior_head", indices, shape, torch.uint8, x.device)
+    ops.expect_launchable("prior_head", x, w, bias, mult, row, means, indices)
+    gpu.run(x, w, bias, mult, row, means, indices)
+    return means, indices
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
     H, W, C, N, R = case
     x_max = 32767 if fill.pattern in ("corner", "edges") else 1023  # elsewhere within the range of the view
@@ -112,7 +124,7 @@ prior_head = Kernel(
     name="prior_head",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 1, 1), (1, 1, 64, 32, 128), (17, 33, 40, 24, 128), (3, 5, MAX_C, 3, 128), (16, 17, 128, 128, 1)),
     bench_cases=((23, 40, 128, 128, 128), (45, 80, 128, 128, 128), (68, 120, 256, 256, 128)),

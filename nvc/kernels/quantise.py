@@ -22,9 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import quantise as gpu
 
 CHUNK = 8  # rows
 
@@ -79,6 +81,16 @@ def cpu(
     return out
 
 
+def launch(
+    y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, phase: int, skip: int, *, out: Tensor | None = None
+) -> Tensor:
+    _check(y, mean, index, offset, phase)
+    out = ops.output("quantise", out, (*y.shape,), torch.int16, y.device)
+    ops.expect_launchable("quantise", y, mean, index, offset, out)
+    gpu.run(y, mean, index, offset, phase, skip, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     H, W, N, phase, skip = case
     y = fill((H, W, N), -32768, 32767, torch.int16)
@@ -93,7 +105,7 @@ quantise = Kernel(
     name="quantise",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((3, 5, 8, 2, -1), (4, 3, 16, 0, 5), (5, 4, 7, 1, 31), (1, 1, 1, 0, 0), (0, 4, 8, 2, 0)),
     bench_cases=((23, 40, 128, 2, 5), (68, 120, 128, 0, 5)),

@@ -212,10 +212,11 @@ def launch(
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
     _check(words, states, rows, cdf, lut)
-    if out is None:
-        out = torch.empty_like(rows, dtype=torch.int16), torch.empty_like(states), torch.empty_like(cursor)
-    for what, t, like in zip(("symbols", "states", "cursor"), out, (rows, states, cursor), strict=True):
-        ops.expect(f"rans_decode: out {what}", t, like.shape, torch.int16 if t is out[0] else like.dtype)
+    shapes = (rows.shape, torch.int16), (states.shape, torch.int64), ((2,), torch.int32)
+    out = tuple(
+        ops.output("rans_decode", t, shape, dtype, rows.device)
+        for t, (shape, dtype) in zip(out or (None,) * 3, shapes, strict=True)
+    )
     ops.expect_launchable("rans_decode", words, n_words, states, cursor, rows, count, cdf, lut, *out)
     gpu.run(words, n_words, states, cursor, rows, count, cdf, lut, out)
     return out

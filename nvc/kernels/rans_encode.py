@@ -30,9 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, default_tables
+from nvc.kernels.gpu import rans_encode as gpu
 
 
 def lane_count(symbols: int) -> int:
@@ -44,7 +46,8 @@ def lane_count(symbols: int) -> int:
     return min(max(1 << (symbols // 2048).bit_length() >> 1, 1), 256)
 
 
-def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> None:
+def _check_form(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> None:
+    """All that can be told without looking at a value."""
     types = symbols.dtype, rows.dtype, bounds.dtype, cdf.dtype
     if types != (torch.int16, torch.uint8, torch.int32, torch.int32):
         raise ValueError(f"rans_encode: types {types} are not int16, uint8, int32, int32")
@@ -54,8 +57,14 @@ def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: in
         raise ValueError(f"rans_encode: tables {tuple(cdf.shape)} are not [ROWS, {SYMBOLS + 1}]")
     if lanes not in (1 << i for i in range(MAX_LANES.bit_length())):
         raise ValueError(f"rans_encode: {lanes} lanes; a power of two up to {MAX_LANES} is needed")
+    if bounds.dim() != 1 or len(bounds) < 2:
+        raise ValueError(f"rans_encode: segment bounds {tuple(bounds.shape)} are not [S + 1] with S >= 1")
+
+
+def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> None:
+    _check_form(symbols, rows, bounds, cdf, lanes)
     b = [0, *bounds.tolist(), len(symbols)]
-    if bounds.dim() != 1 or len(b) < 4 or b != sorted(b):
+    if b != sorted(b):
         raise ValueError(f"rans_encode: segment bounds {b[1:-1]} do not rise within 0 .. {len(symbols)}")
 
 
@@ -178,6 +187,26 @@ def cpu(
     return out
 
 
+def launch(
+    symbols: Tensor,
+    rows: Tensor,
+    bounds: Tensor,
+    cdf: Tensor,
+    lanes: int,
+    *,
+    out: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, ...]:
+    _check_form(symbols, rows, bounds, cdf, lanes)
+    shapes = ((2 * len(symbols),), torch.uint16), ((1,), torch.int32), ((lanes,), torch.int64)
+    out = tuple(
+        ops.output("rans_encode", t, shape, dtype, symbols.device)
+        for t, (shape, dtype) in zip(out or (None,) * 3, shapes, strict=True)
+    )
+    ops.expect_launchable("rans_encode", symbols, rows, bounds, cdf, *out)
+    gpu.run(symbols, rows, bounds, cdf, lanes, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     *lengths, lanes = case
     M = sum(lengths)
@@ -194,7 +223,7 @@ rans_encode = Kernel(
     name="rans_encode",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((300, 1), (77, 0, 130, 4), (1, 1, 1, 16), (0, 2), (40, 300, 64), (5, 256)),
     bench_cases=((1840, 2000, 30000, 8), (16000, 8000, 200000, 64)),

@@ -31,6 +31,8 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp, clamp8, compiled, view
 from nvc.kernels._pool import parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vector import copy_row
+from nvc.kernels.gpu import recon_u8 as gpu
 
 MAX_C = 1024
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
@@ -71,12 +73,13 @@ def _view(x, a, begin, end):
 
 
 @compiled
-def _pixels(rg, pred, s, begin, end):
+def _pixels(rg, pred, row, s, begin, end):
     for p in range(begin, end):
+        copy_row(pred, p, row, 0, 96)
         for k in range(96):
             r = np.int32(rg[p - begin, k])
             g = clamp(rg[p - begin, 96 + k], 0, 64)
-            v = np.int32(np.int32(8) * r + g * np.int32(pred[p, k]) + np.int32(32)) >> np.int32(6)
+            v = np.int32(np.int32(8) * r + g * np.int32(row[k]) + np.int32(32)) >> np.int32(6)
             s[p - begin, k] = np.uint8(clamp8(v)) ^ np.uint8(128)
 
 
@@ -120,10 +123,27 @@ def cpu(
         _, s = scratch("s", (CHUNK, 96), torch.uint8)
         _view(features, a_array, begin, end)
         gemm.s16(a, end - begin, w, bias, mult, r, rg[: end - begin])
-        _pixels(rg, predicted, s, begin, end)
+        _pixels(rg, predicted, scratch("row", (96,), torch.int8)[1], s, begin, end)
         _unpack(s, *planes, begin, end)
 
     parallel(chunk, H * W, CHUNK)
+    return y, u, v
+
+
+def launch(
+    x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Planes | None = None
+) -> Planes:
+    _check(x, pred, w, bias, mult)
+    ops.expect("recon_u8: row", row, (1,), torch.int32)
+    if pred.stride(2) != 1 or pred.device != x.device:
+        raise ValueError(f"recon_u8: pred has strides {pred.stride()} on {pred.device}, x is on {x.device}")
+    H, W, _ = x.shape
+    y, u, v = out or (None, None, None)
+    y = ops.output("recon_u8", y, (8 * H, 8 * W), torch.uint8, x.device)
+    u = ops.output("recon_u8", u, (4 * H, 4 * W), torch.uint8, x.device)
+    v = ops.output("recon_u8", v, (4 * H, 4 * W), torch.uint8, x.device)
+    ops.expect_launchable("recon_u8", x, w, bias, mult, row, y, u, v)
+    gpu.run(x, pred, w, bias, mult, row, y, u, v)
     return y, u, v
 
 
@@ -159,7 +179,7 @@ recon_u8 = Kernel(
     name="recon_u8",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 1, 0), (1, 1, 64, 128, 96), (7, 5, 33, 128, 0), (17, 33, 64, 128, 96), (2, 3, MAX_C, 1, 0)),
     bench_cases=((46, 80, 128, 128, 96), (90, 160, 128, 128, 96), (136, 240, 256, 128, 96)),

@@ -28,6 +28,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, requant, view
 from nvc.kernels._pool import parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import refine_mean as gpu
 
 MAX_C = 1024
 ROWS = 2  # picture rows of a chunk
@@ -100,6 +101,17 @@ def cpu(
     return out
 
 
+def launch(
+    x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, mean, w, bias, mult)
+    ops.expect("refine_mean: row", row, (1,), torch.int32)
+    out = ops.output("refine_mean", out, tuple(mean.shape), torch.int16, x.device)
+    ops.expect_launchable("refine_mean", x, mean, w, bias, mult, row, out)
+    gpu.run(x, mean, w, bias, mult, row, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
     H, W, C, N, R = case
     boundary = fill.pattern == "boundary"
@@ -123,7 +135,7 @@ refine_mean = Kernel(
     name="refine_mean",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 2, 1), (17, 33, 40, 24, 128), (3, 5, MAX_C, 6, 128), (16, 17, 128, 128, 1)),
     bench_cases=((23, 40, 128, 128, 128), (45, 80, 128, 128, 128), (68, 120, 256, 256, 128)),

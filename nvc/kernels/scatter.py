@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import scatter as gpu
 
 
 def _check(symbols: Tensor, index: Tensor) -> None:
@@ -50,6 +52,14 @@ def cpu(symbols: Tensor, index: Tensor, skip: int, *, out: Tensor | None = None)
     return out
 
 
+def launch(symbols: Tensor, index: Tensor, skip: int, *, out: Tensor | None = None) -> Tensor:
+    _check(symbols, index)
+    out = ops.output("scatter", out, (*symbols.shape,), torch.int16, symbols.device)
+    ops.expect_launchable("scatter", symbols, index, out)
+    gpu.run(symbols, index, skip, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     M, skip = case
     return {"symbols": fill((M,), -32768, 32767, torch.int16), "index": fill((M,), 0, 63, torch.uint8), "skip": skip}
@@ -59,7 +69,7 @@ scatter = Kernel(
     name="scatter",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1000, 31), (1000, 5), (1, 0), (0, 0), (129, -1), (4096, 63)),
     bench_cases=((23 * 40 * 128, 5), (68 * 120 * 128, 5)),

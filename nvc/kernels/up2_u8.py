@@ -29,6 +29,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.gpu import up2_u8 as gpu
 
 MAX_K = 1024
 CHUNK = 128  # input pixels: accumulators of a chunk stay in the second-level cache
@@ -92,6 +93,16 @@ def cpu(
     return out
 
 
+def launch(
+    x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, height: int, width: int, *, out: Tensor | None = None
+) -> Tensor:
+    _check(x, w, bias, mult, height, width)
+    out = ops.output("up2_u8", out, (height, width, w.shape[0] >> 2), torch.int8, x.device)
+    ops.expect_launchable("up2_u8", x, w, bias, mult, out)
+    gpu.run(x, w, bias, mult, out)
+    return out
+
+
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     height, width, K, N = case
     x = fill(((height + 1) >> 1, (width + 1) >> 1, K), 96 if fill.pattern == "boundary" else -128, 127, torch.int8)
@@ -112,7 +123,7 @@ up2_u8 = Kernel(
     name="up2_u8",
     reference=reference,
     cpu=cpu,
-    launch=None,
+    launch=launch,
     make=make,
     cases=((1, 1, 2, 1), (2, 1, 5, 3), (5, 8, 17, 9), (31, 34, 64, 64), (16, 27, 128, 128), (4, 3, MAX_K, 17)),
     bench_cases=((23, 40, 64, 128), (45, 80, 128, 128), (68, 120, 128, 256)),

@@ -2,12 +2,13 @@
 
 For a batch of blocks, P the 32x32 samples from the first one that a tap reads, less 128:
 
-    T = P Fx              Fx[k, x] = tap k - x of the horizontal phase       [32, n]
-    value = Fy T          Fy[y, k] = tap k - y of the vertical phase         [m, 32]
+    T = Fx P'             Fx[x, k] = tap k - x of the horizontal phase       [n, 32] times [32, 32]
+    value' = T Fy'        Fy[y, k] = tap k - y of the vertical phase         [n, 32] times [32, m]
 
-Samples outside the taps meet zeros of Fx and Fy. Bounds: taps are in [-11, 64], which fits int8. A row of them sums to
-64, so T is one pass over 8-bit samples less 8192: within [-14312, 14248] (luma; chroma is narrower: `_motion`). As
-T = 256 hi + lo with int8 halves, |hi| <= 56, and the sum of both passes is the exact one less 64 * 8192 = 2^19.
+Transposed, every operand has the dimension that is summed over contiguous: no bytes to shuffle. Samples that no tap
+reads meet zeros of Fx and Fy. Bounds: taps are in [-11, 64], which fits int8. A row of them sums to 64, so T is one
+pass over 8-bit samples less 8192: within [-14312, 14248] (luma; chroma is narrower: `_motion`). As T = 256 hi + lo with
+int8 halves, |hi| <= 56, and the sum of both passes is the exact one less 64 * 8192 = 2^19.
 """
 
 import triton
@@ -60,17 +61,23 @@ def clamped(v, size):
 
 
 @triton.jit
+def pixels(plane_ptr, row, column, mask, H, W):
+    """uint8 [H, W] plane at int32 coordinates, clamped to it: broadcast, 0 where masked."""
+    return tl.load(plane_ptr + (clamped(row, H).to(tl.int64) * W + clamped(column, W)), mask=mask, other=0)
+
+
+@triton.jit
 def samples(plane_ptr, row, column, mask, H, W):
-    """uint8 [H, W] plane at int32 coordinates, clamped to it, less 128: int8, broadcast."""
-    offset = clamped(row, H).to(tl.int64) * W + clamped(column, W)
-    return (tl.load(plane_ptr + offset, mask=mask, other=128) ^ 128).to(tl.int8, bitcast=True)
+    """The same less 128, int8."""
+    return (pixels(plane_ptr, row, column, mask, H, W) ^ 128).to(tl.int8, bitcast=True)
 
 
 @triton.jit
 def interpolated(patch, across, down):
-    """Predicted samples 0..255, int32 [.., m, n], of int8 patches [.., 32, 32]: Fx [.., 32, n], Fy [.., m, 32]."""
-    half = tl.dot(patch, across, out_dtype=tl.int32)  # [.., 32, n]
+    """Predicted samples 0..255, int32 [B, n, m] (columns first), of int8 [B, 32, 32]: Fx [B, n, 32], Fy [B, m, 32]."""
+    half = tl.dot(across, tl.permute(patch, (0, 2, 1)), out_dtype=tl.int32)  # [B, n, 32]
     low = half.to(tl.int8)
     high = ((half - low.to(tl.int32)) >> 8).to(tl.int8)
-    total = tl.dot(down, high, out_dtype=tl.int32) * 256 + tl.dot(down, low, out_dtype=tl.int32)
+    down = tl.permute(down, (0, 2, 1))
+    total = tl.dot(high, down, out_dtype=tl.int32) * 256 + tl.dot(low, down, out_dtype=tl.int32)
     return tl.minimum(tl.maximum((total + (2**19 + 2**11)) >> 12, 0), 255)

@@ -41,31 +41,31 @@ def _kernel(
     dx = tl.load(mv_ptr + at + 1, mask=j_ok, other=0).to(tl.int32)[:, None, None]
     ok, block = j_ok[:, None, None], j[:, None, None]
 
-    k, n = tl.arange(0, 32), tl.arange(0, 16)
-    row, column = k[None, :, None], k[None, None, :]  # of a patch
-    first, last = n[None, :, None], n[None, None, :]  # of a result
     corner = out_ptr + (2 * i).to(tl.int64) * stride_oy + 2 * block.to(tl.int64) * stride_ox
+    row, column = tl.arange(0, 32)[None, :, None], tl.arange(0, 32)[None, None, :]  # of a patch
+    n = tl.arange(0, 16)[None, :, None]  # column or row of a result
 
     top, left = 16 * i + (dy >> 2) - 3, 16 * block + (dx >> 2) - 3
     patch = samples(y_ptr, top + row, left + column, ok & (row < 23) & (column < 23), H, W)
-    luma = interpolated(patch, luma_tap(dx, row - last), luma_tap(dy, column - first))
-    luma = (luma - 128).to(tl.int8).reshape(BLOCKS, 2, 8, 2, 8)
-    luma = tl.permute(luma, (0, 1, 3, 2, 4)).reshape(BLOCKS, 4, 64)
+    luma = interpolated(patch, luma_tap(dx, column - n), luma_tap(dy, column - n))
+    luma = (luma - 128).to(tl.int8).reshape(BLOCKS, 2, 8, 2, 8)  # two columns of tiles, two rows
+    luma = tl.permute(luma, (0, 3, 1, 4, 2)).reshape(BLOCKS, 4, 64)
     tile = tl.arange(0, 4)[None, :, None]
     position = corner + (tile >> 1).to(tl.int64) * stride_oy + (tile & 1).to(tl.int64) * stride_ox
     tl.store(position + tl.arange(0, 64)[None, None, :], luma, mask=ok)
 
-    # columns 0..15 of the patch are U, 16..31 V; results 0..7 and 8..15 likewise, and rows 8..15 of the results are idle
-    plane = tl.where(column < 16, u_ptr, v_ptr)
+    # rows 0..15 of the patch are U, 16..31 V; rows 0..7 and 8..15 of the result likewise; its columns 8..15 are idle
+    plane = tl.where(row < 16, u_ptr, v_ptr)
     top, left = 8 * i + (dy >> 3) - 1, 8 * block + (dx >> 3) - 1
-    patch = samples(plane, top + row, left + (column & 15), ok & (row < 11) & ((column & 15) < 11), H >> 1, W >> 1)
-    across = tl.where(row >> 4 == last >> 3, chroma_tap(dx, (row & 15) - (last & 7)), 0).to(tl.int8)
-    chroma = interpolated(patch, across, chroma_tap(dy, column - first))
-    chroma = (chroma - 128).to(tl.int8).reshape(BLOCKS, 4, 4, 2, 2, 4)
-    chroma = tl.permute(chroma, (0, 1, 4, 3, 2, 5)).reshape(BLOCKS, 8, 32)
-    tile = tl.arange(0, 8)[None, :, None]
-    position = corner + (tile >> 1).to(tl.int64) * stride_oy + (tile & 1).to(tl.int64) * stride_ox
-    tl.store(position + 64 + tl.arange(0, 32)[None, None, :], chroma, mask=ok & (tile < 4))
+    used = ok & ((row & 15) < 11) & (column < 11)
+    patch = samples(plane, top + (row & 15), left + column, used, H >> 1, W >> 1)
+    down = tl.where(column >> 4 == n >> 3, chroma_tap(dy, (column & 15) - (n & 7)), 0).to(tl.int8)
+    chroma = interpolated(patch, chroma_tap(dx, column - n), down)
+    chroma = (chroma - 128).to(tl.int8).reshape(BLOCKS, 4, 4, 2, 2, 4)  # columns of tiles; planes, rows of tiles
+    chroma = tl.permute(chroma, (0, 4, 1, 3, 5, 2)).reshape(BLOCKS, 8, 32)
+    tile = tl.arange(0, 8)[None, :, None]  # 4 (row of tiles) + (column of tiles, 2 and 3 idle)
+    position = corner + (tile >> 2).to(tl.int64) * stride_oy + (tile & 3).to(tl.int64) * stride_ox
+    tl.store(position + 64 + tl.arange(0, 32)[None, None, :], chroma, mask=ok & ((tile & 3) < 2))
 
 
 def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, out: Tensor) -> None:

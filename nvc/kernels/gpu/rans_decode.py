@@ -6,7 +6,8 @@ bytes and multiplies do not count. Therefore
   chains hide each other's latency;
 - rows of the next step are loaded before this step needs its own;
 - tables (92 KB for 72 rows) stay in the first-level cache of the one multiprocessor. The lookup table leaves a range of
-  symbols, mostly a single one; what is left is halved, and only lanes that are still in doubt load;
+  symbols, mostly one or two; the first quarter of it is taken without asking whether any lane needs that, and three
+  loads at a time are hardly slower than one;
 - raw bits are a branch: steps of latents seldom have any.
 """
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_CLASS, MAX_VALUE, blocks
 
-FILL = 8192  # zeros of a filling program: 16 KB
+FILL = 2048  # zeros of a filling program
 
 
 @triton.jit
@@ -27,6 +28,16 @@ def _refill(x, needs, at, available, bad, words_ptr):
     past = here >= available
     word = tl.load(words_ptr + here, mask=needs & (here >= 0) & (here < available), other=0).to(tl.uint32)
     return tl.where(needs, (x << 16) | word, x), at + tl.sum(ones, 0), bad | (needs & past)
+
+
+@triton.jit
+def _quarter(k, more, low, table):
+    """A quarter of the symbols k .. k + more that `low` may stand for: the one it is in."""
+    q = (more + 4) >> 2  # at least a quarter, rounded up
+    below = tl.zeros(k.shape, tl.int32)
+    for i in tl.static_range(1, 4):
+        below += (tl.load(table + k + i * q, mask=i * q <= more, other=0x10000) <= low).to(tl.int32)
+    return k + below * q, tl.minimum(q - 1, more - below * q)
 
 
 @triton.jit
@@ -81,12 +92,9 @@ def _kernel(
         table, bucket = cdf_ptr + row * 256, lut_ptr + row * 256 + (low >> 8)
         k = tl.load(bucket, mask=ok, other=0).to(tl.int32)
         more = tl.load(bucket + 1, mask=ok & (low < 0xFF00), other=254).to(tl.int32) - k
-        more = tl.where(ok, more, 0)
+        k, more = _quarter(k, tl.where(ok, more, 0), low, table)
         while tl.max(more, 0) > 0:
-            half = (more + 1) >> 1
-            above = tl.load(table + k + half, mask=more > 0, other=0x10000) > low
-            k = tl.where(above, k, k + half)
-            more = tl.where(above, half - 1, more - half)
+            k, more = _quarter(k, more, low, table)
         k = tl.minimum(k, 254)  # holds with every lookup table; keeps a foreign one inside the row
         start = tl.load(table + k, mask=ok, other=0)
         end = tl.load(table + k + 1, mask=ok, other=0)

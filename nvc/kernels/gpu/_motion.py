@@ -1,0 +1,77 @@
+"""What the passes of motion_search share: the vectors around a block, their prediction, their price, and the choice.
+
+Vectors are pairs of int32 tensors (dy, dx) [B, M]: B neighbouring blocks (i, j) of a row, M candidates of each. Among
+those that cost the same the first is taken: the least of 64 * cost + rank, < 2^28 as a cost is at most 2^22.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def vector(mv_ptr, i, j, ok, columns):
+    """(dy, dx) of blocks (i, j) of int16 [., columns, 2]; zero where not ok."""
+    at = mv_ptr + (i.to(tl.int64) * columns + j) * 2
+    return tl.load(at, mask=ok, other=0).to(tl.int32), tl.load(at + 1, mask=ok, other=0).to(tl.int32)
+
+
+@triton.jit
+def store_vector(mv_ptr, i, j, ok, columns, dy, dx):
+    at = mv_ptr + (i.to(tl.int64) * columns + j) * 2
+    tl.store(at, dy.to(tl.int16), mask=ok)
+    tl.store(at + 1, dx.to(tl.int16), mask=ok)
+
+
+@triton.jit
+def _median(a, b, c):
+    return tl.maximum(tl.minimum(a, b), tl.minimum(tl.maximum(a, b), c))
+
+
+@triton.jit
+def predicted(mv_ptr, i, j, ok, columns):
+    """The prediction of the vectors of blocks (i, j) from their neighbours, as mv_residual has it."""
+    side = tl.where(j + 1 < columns, j + 1, tl.maximum(j - 1, 0))
+    ly, lx = vector(mv_ptr, i, j - 1, ok & (j > 0), columns)
+    ty, tx = vector(mv_ptr, i - 1, j, ok & (i > 0), columns)
+    cy, cx = vector(mv_ptr, i - 1, side, ok & (i > 0), columns)
+    return tl.where(i > 0, _median(ly, ty, cy), ly), tl.where(i > 0, _median(lx, tx, cx), lx)
+
+
+@triton.jit
+def reach(v, block, size):
+    """v limited so that block number `block` of a side of `size` samples stays within 64 samples of the plane."""
+    return tl.minimum(tl.maximum(v, -4 * (16 * block + 64)), 4 * (size - 16 * block + 48))
+
+
+@triton.jit
+def length(v):
+    """Number of bits of |v| < 2^16."""
+    v = tl.abs(v)
+    bits = tl.zeros_like(v)
+    for step in tl.static_range(3, -1, -1):
+        more = (v >= 1 << (1 << step)).to(tl.int32) << step
+        bits += more
+        v >>= more
+    return bits + v  # 0 or 1 is left
+
+
+@triton.jit
+def price(lengths, rate_ptr):
+    """Cost of coding a vector whose differences from the prediction have so many bits together."""
+    rate = tl.minimum(tl.maximum(tl.load(rate_ptr), 0), 2**20)
+    return (rate * (2 * lengths + 2)) >> 4
+
+
+@triton.jit
+def distance(a, b):
+    """Sums of absolute differences over the first two axes, of uint8 or int32 [rows, columns, B, M]: int32 [B, M]."""
+    return tl.sum(tl.sum(tl.abs(a.to(tl.int32) - b), axis=0), axis=0)
+
+
+@triton.jit
+def store_taken(mv_ptr, i, j, ok, columns, cost, dy, dx):
+    """Store, of the candidates (dy, dx) [B, M <= 64] of blocks (i, j) [B, 1], the first with the least cost."""
+    m = tl.arange(0, cost.shape[1])[None, :]
+    taken = m == (tl.min((cost << 6) + m, axis=1)[:, None] & 63)
+    dy, dx = tl.sum(tl.where(taken, dy, 0), axis=1), tl.sum(tl.where(taken, dx, 0), axis=1)
+    store_vector(mv_ptr, i, j, ok, columns, dy[:, None], dx[:, None])

@@ -1,0 +1,50 @@
+"""Prefix sums over `index > skip` for compact and scatter: the one dependency that spans the whole grid.
+
+Two launches: the first writes how many elements of each chunk are coded, then every program of the second adds up the
+counts of the chunks before its own (at 1080p 510 of them, 2 KB from L2) and ranks its chunk with a scan. A single
+launch that counts everything before a chunk again would have its last program read the whole index, 1 MB through one
+multiprocessor: more than 10 us, against about 2 us for a launch. The counts are the only scratch: one int32 a chunk.
+
+Chunk: 16 bytes of index a thread at 4 warps, or 4 bytes where so few programs would leave multiprocessors idle.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from nvc.kernels.gpu._tile import MULTIPROCESSORS
+
+TILE = {"num_warps": 4}
+CHUNK, SMALL_CHUNK = 2048, 512
+
+
+@triton.jit
+def _count(index_ptr, counts_ptr, M, skip, CHUNK: tl.constexpr):
+    i = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
+    ok = i < M
+    coded = ok & (tl.load(index_ptr + i, mask=ok, other=0).to(tl.int32) > skip)
+    tl.store(counts_ptr + tl.program_id(0), tl.sum(coded.to(tl.int32), axis=0))
+
+
+@triton.jit
+def ranked(index_ptr, counts_ptr, M, skip, CHUNK: tl.constexpr, BLOCK_K: tl.constexpr):
+    """For the chunk of this program: i [CHUNK], whether i is coded, how many before i are; and how many are in all."""
+    i = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
+    ok = i < M
+    coded = ok & (tl.load(index_ptr + i, mask=ok, other=0).to(tl.int32) > skip)
+    k = tl.arange(0, BLOCK_K)
+    counts = tl.load(counts_ptr + k, mask=k < tl.num_programs(0), other=0)
+    before = tl.sum(tl.where(k < tl.program_id(0), counts, 0), axis=0)
+    ones = coded.to(tl.int32)
+    return i, coded, before + tl.cumsum(ones, axis=0) - ones, tl.sum(counts, axis=0)
+
+
+def count(index: Tensor, skip: int) -> tuple[Tensor, tuple[int], dict[str, int]]:
+    """The first launch for index [M]; the counts, and grid and compile-time sizes of the second one."""
+    M = index.shape[0]
+    chunk = CHUNK if M >= CHUNK * MULTIPROCESSORS else SMALL_CHUNK
+    grid = (max(1, triton.cdiv(M, chunk)),)  # one for an empty index too: it has a count to write
+    counts = torch.empty(grid, dtype=torch.int32, device=index.device)
+    _count[grid](index, counts, M, skip, CHUNK=chunk, **TILE)
+    return counts, grid, {"CHUNK": chunk, "BLOCK_K": triton.next_power_of_2(grid[0]), **TILE}

@@ -1,0 +1,34 @@
+"""Launches of motion_search: nine, as a pass needs all vectors of the pass before. No block depends on another in one.
+
+Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes, and one more field of
+vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and `out`.
+"""
+
+import torch
+import triton
+from torch import Tensor
+
+from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
+from nvc.kernels.gpu._motion_refine import LAST_TILE, TILE, fraction, last, neighbourly, whole
+
+
+def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
+    """Operands as in the contract, checked and contiguous."""
+    H, W = cur.shape
+    rows, columns = H // 16, W // 16
+    fine = torch.empty((2, H // 4, W // 4), dtype=torch.uint8, device=cur.device)
+    coarse = torch.empty((2, rows, columns), dtype=torch.uint8, device=cur.device)
+    mv = torch.empty_like(out)
+
+    def grid(blocks):
+        return triton.cdiv(columns, blocks), rows
+
+    several = grid(TILE["BLOCKS"])
+    shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, **SHRINK_TILE)
+    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, mv, H, W, **HIERARCHY_TILE)
+    for _ in range(2):
+        whole[several](cur, ref, rate, mv, out, H, W, **TILE)
+        neighbourly[several](cur, ref, rate, out, mv, H, W, **TILE)
+    fraction[several](cur, ref, rate, mv, out, H, W, STEP=2, **TILE)
+    fraction[several](cur, ref, rate, out, mv, H, W, STEP=1, **TILE)
+    last[grid(LAST_TILE["BLOCKS"])](cur, ref, rate, mv, out, H, W, **LAST_TILE)

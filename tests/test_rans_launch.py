@@ -1,0 +1,131 @@
+"""The device coders on hostile input: the same bits as the reference, and nothing outside their buffers."""
+
+import pytest
+import torch
+from test_kernels import Guarded, check
+
+from nvc.kernels._tables import default_tables, lookup
+from nvc.kernels.rans_decode import finished, rans_decode
+from nvc.kernels.rans_encode import rans_encode
+from nvc.testing import Fill
+
+CDF = default_tables()
+LUT = lookup(CDF)
+
+
+def int32(*values):
+    return torch.tensor(values, dtype=torch.int32)
+
+
+def packet(n, lanes):
+    """Arguments of rans_decode for n symbols in two kinds of rows, just as they were encoded."""
+    fill = Fill("uniform", 7)
+    symbols, rows = fill((n,), -200, 200, torch.int16), fill((n,), 40, 71, torch.uint8)
+    words, n_words, states = rans_encode.reference(symbols, rows, int32(0, n), CDF, lanes)
+    tables = {"rows": rows, "count": int32(n), "cdf": CDF, "lut": LUT}
+    return {"words": words, "n_words": n_words, "states": states, "cursor": int32(0, 0)} | tables
+
+
+DAMAGE = {
+    "noise": {"words": Fill("uniform", 1)((80,), 0, 65535, torch.uint16)},
+    "ones": {"words": torch.full((80,), 65535, dtype=torch.uint16)},
+    "no words": {"words": torch.zeros(0, dtype=torch.uint16)},
+    "too few words": {"n_words": int32(3)},
+    "negative words": {"n_words": int32(-1)},
+    "too many words": {"n_words": int32(2**31 - 1)},
+    "no symbols": {"count": int32(-7)},
+    "too many symbols": {"count": int32(2**31 - 1)},
+    "late cursor": {"cursor": int32(77, 0)},
+    "cursor past the end": {"cursor": int32(2**30, 0)},
+    "earlier error": {"cursor": int32(0, 1)},
+    "rows past the table": {"rows": torch.full((40,), 255, dtype=torch.uint8)},
+}
+
+
+@pytest.mark.parametrize("lanes", [4, 64])
+@pytest.mark.parametrize("damage", sorted(DAMAGE))
+def test_a_damaged_packet_decodes_as_the_reference_says(damage, lanes, pytestconfig):
+    args = packet(40, lanes) | DAMAGE[damage]
+    check(rans_decode.launch, args, rans_decode.reference(**args), pytestconfig.device)
+
+
+@pytest.mark.parametrize("lanes", [1, 256])
+def test_damaged_states_decode_as_the_reference_says(lanes, pytestconfig):
+    for states in (torch.zeros(lanes), torch.full((lanes,), -1), torch.full((lanes,), 0xFFFF)):
+        args = packet(40, lanes) | {"states": states.long()}
+        check(rans_decode.launch, args, rans_decode.reference(**args), pytestconfig.device)
+
+
+@pytest.mark.parametrize(("row", "s"), [(3, 127), (3, -127), (66, 15), (66, 16), (66, -127)])
+def test_values_without_an_encoder_are_clamped_and_flagged(row, s, pytestconfig):
+    # a frequency of 1 here: the table leaves x >> 16, 1 in this case, so that the raw bits are the next word
+    states = torch.tensor([(1 << 16) + int(CDF[row, s + 127])])
+    args = packet(1, 1) | {"states": states, "rows": torch.tensor([row], dtype=torch.uint8)}
+    args |= {"words": torch.tensor([65535, 7, 7], dtype=torch.uint16), "n_words": int32(3)}
+    want = rans_decode.reference(**args)
+    assert want[2].tolist()[1] == int((row, s) != (66, 15))
+    check(rans_decode.launch, args, want, pytestconfig.device)
+
+
+def test_words_past_the_end_are_never_used(pytestconfig):
+    args, results = packet(40, 4), []
+    for tail in (0, 1, 65535):
+        words = args["words"].clone()
+        words[10:] = tail
+        moved = {k: v.to(pytestconfig.device) for k, v in (args | {"words": words, "n_words": int32(10)}).items()}
+        results.append([t.cpu() for t in rans_decode.launch(**moved)])
+    assert results[0][2].tolist()[1] == 1, "no error flag"
+    assert all(torch.equal(a, b) for r in results[1:] for a, b in zip(r, results[0], strict=True))
+
+
+@pytest.mark.parametrize("lanes", [1, 128])
+def test_round_trip_in_segments(lanes, pytestconfig):
+    fill, d, lengths = Fill("uniform", 2), pytestconfig.device, (5, 0, 17, 18)
+    symbols, rows = fill((40,), -32767, 32767, torch.int16), fill((40,), 0, 71, torch.uint8)
+    bounds, cdf, lut = int32(0, *lengths).cumsum(0, dtype=torch.int32).to(d), CDF.to(d), LUT.to(d)
+    words, n_words, states = rans_encode.launch(symbols.to(d), rows.to(d), bounds, cdf, lanes)
+    cursor, got = int32(0, 0).to(d), []
+    for part in rows.split(lengths):
+        count = int32(len(part)).to(d)
+        s, states, cursor = rans_decode.launch(words, n_words, states, cursor, part.to(d), count, cdf, lut)
+        got.append(s)
+    assert torch.equal(torch.cat(got).cpu(), symbols)
+    assert bool(finished(states, cursor, n_words))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "clamped"),
+    [((-9, 1000), (0, 40)), ((30, 10), (0, 0)), ((0, 40, 0, 40, 0, 40), None)],
+    ids=["outside", "falling", "more than all"],
+)
+def test_foreign_bounds_stay_inside_the_words(bounds, clamped, pytestconfig):
+    """Their values are device data that a launch cannot check: they are clamped, and no word leaves the buffer."""
+    d = pytestconfig.device
+    symbols, rows = torch.full((40,), -32767, dtype=torch.int16), torch.zeros(40, dtype=torch.uint8)  # two words each
+    like = torch.zeros(80, dtype=torch.uint16), int32(0), torch.zeros(4, dtype=torch.int64)
+    outputs = [Guarded(t, d) for t in like]
+    out = tuple(o.tensor for o in outputs)
+    rans_encode.launch(symbols.to(d), rows.to(d), int32(*bounds).to(d), CDF.to(d), 4, out=out)
+    assert 0 <= int(out[1]) <= 80
+    want = rans_encode.reference(symbols, rows, int32(*clamped), CDF, 4) if clamped else tuple(t.cpu() for t in out)
+    for o, w in zip(outputs, want, strict=True):
+        o.check(w)
+
+
+def test_operands_that_do_not_fit_are_refused(pytestconfig):
+    args = {k: v.to(pytestconfig.device) for k, v in packet(10, 4).items()}
+    for key, wrong in {
+        "states": args["states"][:3],
+        "rows": args["rows"].int(),
+        "lut": args["lut"][:60],
+        "cdf": args["cdf"].t().contiguous().t(),
+        "words": args["words"][::2],
+    }.items():
+        with pytest.raises(ValueError, match="rans_decode"):
+            rans_decode.launch(**args | {key: wrong})
+    with pytest.raises(ValueError, match="rans_decode: out"):
+        rans_decode.launch(**args, out=(args["rows"], args["states"], args["cursor"]))
+    symbols, cdf = args["rows"].short(), args["cdf"]
+    for bounds, lanes, n in ((int32(0, 10), 3, 10), (int32(0), 4, 10), (int32(0, 10), 4, 9)):
+        with pytest.raises(ValueError, match="rans_encode"):
+            rans_encode.launch(symbols, args["rows"][:n], bounds.to(pytestconfig.device), cdf, lanes)
