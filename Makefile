@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.nvc-installed
 TESTABLE := $(VENV)/.nvc-testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-gpu lint fmt type golden bench clean
+.PHONY: help demo test test-fast test-gpu lint fmt type golden kernels bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ type: $(TESTABLE) ## mypy, strict
 
 golden: $(TESTABLE) ## rewrite the frozen digests: a new version of the bitstream
 	$(BIN)/python -m pytest --regen-golden
+
+kernels: $(TESTABLE) ## rewrite docs/KERNELS.md: compiled for every GPU, without one, and predicted times
+	$(BIN)/python -m profiling.kernels
 
 bench: $(TESTABLE) ## speed from file to file, and the share of every stage, on real clips
 	$(BIN)/python -m bench.speed $(CLIPS)

@@ -1,0 +1,152 @@
+"""How long a launch should take on a GPU, from what was compiled for it and what it must move and multiply.
+
+    memory   compulsory bytes (`Kernel.cost`) at the memory's rate
+    cache    the same bytes and those that another program has read before, at the second-level cache's rate
+    product  operations of the multiply-accumulates at the tensor cores' rate
+    issue    instructions: each warp issues every stored instruction once, those in loops as often as LOOPS says, and a
+             multiprocessor has four schedulers
+    chain    steps that wait for each other, in a kernel whose loop is sequential, times the cycles of a step
+
+The largest is the time of a kernel, and its name is what limits it. `product` and `issue` grow by what the last wave of
+programs leaves idle. The bounds are taken one by one: overlap is perfect here, and latency, bank conflicts and misses
+cost nothing, so measured times are longer. Between two launches a graph adds GAP.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nvc.kernels import TABLE
+from nvc.kernels._table import Case
+from profiling.compile import Compiled, Zeros
+from profiling.roofs import Roof
+
+GAP = 2e-6  # seconds from one launch to the next inside a CUDA graph
+REGISTERS, THREADS, PROGRAMS, SHARED = 65536, 2048, 32, 227 << 10  # of a multiprocessor
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What runs inside the loops of a Triton function."""
+
+    trips: Callable[[Case], float]  # how often, on average over the loops of the function
+    cycles: int = 0  # latency of a trip that needs the result of the one before; 0: trips overlap
+    alone: bool = False  # one program loops, the others of the grid do something else
+    taken: float = 1.0  # share of the instructions that a usual trip does not branch around
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds by what takes them, for one call of a kernel; `waves` and `programs` are those of its largest launch."""
+
+    bounds: dict[str, float]
+    launches: int
+    programs: int
+    waves: float
+
+    @property
+    def limit(self) -> str:
+        """What takes the longest."""
+        return max(self.bounds, key=self.bounds.__getitem__)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the call without the gaps between launches."""
+        return self.bounds[self.limit]
+
+
+def _channels(position: int) -> Loop:
+    """The loop of a matrix product over the channels that this number of the case counts, 64 at a time."""
+    return Loop(lambda case: max(1, case[position] / 64))
+
+
+def _steps(*segments: int, lanes: int) -> int:
+    return sum(-(-symbols // lanes) for symbols in segments)
+
+
+# (kernel, Triton function) -> its loops; every function that has some in the frames of docs/KERNELS.md is here
+LOOPS = {
+    # C / 64 slices of the hidden layer, and in each the four groups, where most of the instructions are
+    ("block_s16", "_kernel"): Loop(lambda case: 3 * case[2] / 64),
+    ("conv1x1_s16", "_kernel"): _channels(2),
+    ("down2_s16", "_kernel"): Loop(lambda case: 4 * case[2] / 64),  # four pixels of the input each
+    ("down2_u8", "_kernel"): Loop(lambda case: 4 * case[2] / 64),
+    ("latent_s16", "_kernel"): _channels(2),
+    ("latent_up_s16", "_kernel"): _channels(2),
+    ("prior_head", "_kernel"): _channels(2),
+    ("recon_u8", "_kernel"): _channels(2),
+    ("refine_mean", "_kernel"): _channels(2),
+    ("motion_search", "hierarchy"): Loop(lambda case: 9),  # 6 and 12 groups of displacements
+    ("motion_search", "whole"): Loop(lambda case: 7),  # columns of displacements
+    ("motion_search", "neighbourly"): Loop(lambda case: 8),  # pairs of rows
+    # a step moves the vectors of a diagonal one row down: a shuffle, a median, a load from further ahead
+    ("mv_restore", "_kernel"): Loop(lambda case: 2 * case[0] + case[1], cycles=200),
+    # a step waits for six loads from the first-level cache, five sums or maxima over the lanes and a multiplication
+    ("rans_decode", "_kernel"): Loop(lambda c: _steps(c[1], lanes=c[3]), cycles=700, alone=True, taken=0.7),
+    # a step waits for a division and a multiplication
+    ("rans_encode", "_encode"): Loop(lambda c: _steps(*c[:-1], lanes=c[-1]), cycles=200, taken=0.6),
+}
+
+
+# pixels along the grid's first axis and output channels along the second; elsewhere channels are along the third
+FLAT = {"conv1x1_s16", "conv1x1_u8", "latent_s16", "prior_head"}
+
+
+def read_again(launch: Compiled) -> int:
+    """Bytes that programs read although another one has read them: tables by every tile, pictures by every share of
+    the output channels."""
+
+    def sizes(case: Case) -> dict[str, int]:
+        operands = {n: v for n, v in TABLE[launch.kernel].make(case, Zeros()).items() if isinstance(v, torch.Tensor)}
+        # of a table with a row for every QP one row is read
+        rows = {n: v.shape[0] if n.startswith(("bias", "mult", "ginv")) else 1 for n, v in operands.items()}
+        return {n: v.nbytes // rows[n] for n, v in operands.items()}
+
+    case = launch.case
+    small, large = sizes(case), sizes((2 * case[0], *case[1:]))  # what does not grow with the picture is a table
+    tables = sum(size for name, size in small.items() if size == large[name])
+    shares = launch.grid[1 if launch.kernel in FLAT else 2]
+    return (launch.programs // shares - 1) * tables + (shares - 1) * (sum(small.values()) - tables)
+
+
+def resident(launch: Compiled) -> int:
+    """Programs of a launch that one multiprocessor of compute capability 9.0 holds at a time."""
+    registers = launch.warps * 32 * -(-launch.registers // 8) * 8
+    return min(REGISTERS // registers, SHARED // (launch.shared + 1024), THREADS // (32 * launch.warps), PROGRAMS)
+
+
+def issue(launch: Compiled, roof: Roof) -> float:
+    """Seconds that the busiest multiprocessor needs to issue its instructions. KeyError: loops that LOOPS lacks."""
+    programs = -(-launch.programs // roof.multiprocessors)
+    width = min(roof.schedulers, launch.warps * min(programs, resident(launch)))
+    cycles = programs * launch.warps * (launch.instructions - launch.looped) / width
+    if launch.looped:
+        loop = LOOPS[launch.kernel, launch.jit]
+        programs, width = (1, min(roof.schedulers, launch.warps)) if loop.alone else (programs, width)
+        cycles += programs * launch.warps * launch.looped * loop.taken * loop.trips(launch.case) / width
+    return cycles / roof.clock
+
+
+def chain(launch: Compiled, roof: Roof) -> float:
+    """Seconds that the loop of a launch takes because each trip waits for the one before."""
+    loop = LOOPS.get((launch.kernel, launch.jit))
+    return loop.trips(launch.case) * loop.cycles / roof.clock if loop else 0.0
+
+
+def predict(launches: Sequence[Compiled], roof: Roof) -> Prediction:
+    """The time of one call, made of these launches, on a GPU with these rates."""
+    kernel, case = launches[0].kernel, launches[0].case
+    cost, largest = TABLE[kernel].cost(case), max(launches, key=lambda launch: launch.programs)
+    busiest = -(-largest.programs // roof.multiprocessors)  # programs of the multiprocessor that has most
+    share = largest.programs / (busiest * roof.multiprocessors)
+    bounds = {
+        "memory": cost.bytes / roof.memory,
+        "cache": (cost.bytes + sum(read_again(launch) for launch in launches)) / roof.cache,
+        "product": 2 * cost.macs / roof.int8 / share,
+        "issue": sum(issue(launch, roof) for launch in launches),
+        "chain": sum(chain(launch, roof) for launch in launches),
+    }
+    return Prediction(
+        bounds, len(launches), largest.programs, largest.programs / roof.multiprocessors / resident(largest)
+    )
