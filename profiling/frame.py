@@ -17,6 +17,7 @@ from nvc.codec.encoder import FrameEncoder
 from nvc.codec.geometry import Geometry
 from nvc.kernels import TABLE
 from nvc.kernels._table import Case, Kernel
+from nvc.kernels.rans_encode import lane_count
 from nvc.models.weights import shipped
 from nvc.testing import splitmix64
 from profiling.compile import Zeros
@@ -59,7 +60,8 @@ def _sources(name: str) -> tuple[str | None, ...]:
 def case_of(kernel: Kernel, operands: dict[str, Any]) -> Case:
     """The case whose operands have the shapes of these. Raises ValueError when there is none."""
     if kernel.name == "rans_encode":  # the one kernel whose cases differ in length: those of the segments, and lanes
-        return *operands["bounds"].diff().tolist(), operands["lanes"]
+        lengths = operands["bounds"].diff().tolist()
+        return *lengths, int(operands["lanes"]) or lane_count(sum(lengths))
     features = _features(operands)
     case = tuple(features.get(source, 0) if source else 0 for source in _sources(kernel.name))
     made = kernel.make(case, Zeros())

@@ -21,9 +21,10 @@ def packet(n, lanes):
     """Arguments of rans_decode for n symbols in two kinds of rows, just as they were encoded."""
     fill = Fill("uniform", 7)
     symbols, rows = fill((n,), -200, 200, torch.int16), fill((n,), 40, 71, torch.uint8)
-    words, n_words, states = rans_encode.reference(symbols, rows, int32(0, n), CDF, lanes)
+    words, n_words, states, lanes = rans_encode.reference(symbols, rows, int32(0, n), CDF, int32(lanes))
     tables = {"rows": rows, "count": int32(n), "cdf": CDF, "lut": LUT}
-    return {"words": words, "n_words": n_words, "states": states, "cursor": int32(0, 0)} | tables
+    stream = {"words": words, "n_words": n_words, "states": states, "lanes": lanes, "cursor": int32(0, 0)}
+    return stream | tables
 
 
 DAMAGE = {
@@ -38,6 +39,8 @@ DAMAGE = {
     "late cursor": {"cursor": int32(77, 0)},
     "cursor past the end": {"cursor": int32(2**30, 0)},
     "earlier error": {"cursor": int32(0, 1)},
+    "no lanes": {"lanes": int32(0)},
+    "too many lanes": {"lanes": int32(2**31 - 1)},
     "rows past the table": {"rows": torch.full((40,), 255, dtype=torch.uint8)},
 }
 
@@ -51,7 +54,7 @@ def test_a_damaged_packet_decodes_as_the_reference_says(damage, lanes, pytestcon
 
 @pytest.mark.parametrize("lanes", [1, 256])
 def test_damaged_states_decode_as_the_reference_says(lanes, pytestconfig):
-    for states in (torch.zeros(lanes), torch.full((lanes,), -1), torch.full((lanes,), 0xFFFF)):
+    for states in (torch.zeros(256), torch.full((256,), -1), torch.full((256,), 0xFFFF)):
         args = packet(40, lanes) | {"states": states.long()}
         check(rans_decode.launch, args, rans_decode.reference(**args), pytestconfig.device)
 
@@ -59,7 +62,7 @@ def test_damaged_states_decode_as_the_reference_says(lanes, pytestconfig):
 @pytest.mark.parametrize(("row", "s"), [(3, 127), (3, -127), (66, 15), (66, 16), (66, -127)])
 def test_values_without_an_encoder_are_clamped_and_flagged(row, s, pytestconfig):
     # a frequency of 1 here: the table leaves x >> 16, 1 in this case, so that the raw bits are the next word
-    states = torch.tensor([(1 << 16) + int(CDF[row, s + 127])])
+    states = torch.full((256,), (1 << 16) + int(CDF[row, s + 127]))
     args = packet(1, 1) | {"states": states, "rows": torch.tensor([row], dtype=torch.uint8)}
     args |= {"words": torch.tensor([65535, 7, 7], dtype=torch.uint16), "n_words": int32(3)}
     want = rans_decode.reference(**args)
@@ -83,11 +86,11 @@ def test_round_trip_in_segments(lanes, pytestconfig):
     fill, d, lengths = Fill("uniform", 2), pytestconfig.device, (5, 0, 17, 18)
     symbols, rows = fill((40,), -32767, 32767, torch.int16), fill((40,), 0, 71, torch.uint8)
     bounds, cdf, lut = int32(0, *lengths).cumsum(0, dtype=torch.int32).to(d), CDF.to(d), LUT.to(d)
-    words, n_words, states = rans_encode.launch(symbols.to(d), rows.to(d), bounds, cdf, lanes)
+    words, n_words, states, used = rans_encode.launch(symbols.to(d), rows.to(d), bounds, cdf, int32(lanes).to(d))
     cursor, got = int32(0, 0).to(d), []
     for part in rows.split(lengths):
         count = int32(len(part)).to(d)
-        s, states, cursor = rans_decode.launch(words, n_words, states, cursor, part.to(d), count, cdf, lut)
+        s, states, cursor = rans_decode.launch(words, n_words, states, used, cursor, part.to(d), count, cdf, lut)
         got.append(s)
     assert torch.equal(torch.cat(got).cpu(), symbols)
     assert bool(finished(states, cursor, n_words))
@@ -102,12 +105,14 @@ def test_foreign_bounds_stay_inside_the_words(bounds, clamped, pytestconfig):
     """Their values are device data that a launch cannot check: they are clamped, and no word leaves the buffer."""
     d = pytestconfig.device
     symbols, rows = torch.full((40,), -32767, dtype=torch.int16), torch.zeros(40, dtype=torch.uint8)  # two words each
-    like = torch.zeros(80, dtype=torch.uint16), int32(0), torch.zeros(4, dtype=torch.int64)
+    like = torch.zeros(80, dtype=torch.uint16), int32(0), torch.zeros(256, dtype=torch.int64), int32(0)
     outputs = [Guarded(t, d) for t in like]
     out = tuple(o.tensor for o in outputs)
-    rans_encode.launch(symbols.to(d), rows.to(d), int32(*bounds).to(d), CDF.to(d), 4, out=out)
+    rans_encode.launch(symbols.to(d), rows.to(d), int32(*bounds).to(d), CDF.to(d), int32(4).to(d), out=out)
     assert 0 <= int(out[1]) <= 80
-    want = rans_encode.reference(symbols, rows, int32(*clamped), CDF, 4) if clamped else tuple(t.cpu() for t in out)
+    want = (
+        rans_encode.reference(symbols, rows, int32(*clamped), CDF, int32(4)) if clamped else tuple(t.cpu() for t in out)
+    )
     for o, w in zip(outputs, want, strict=True):
         o.check(w)
 
@@ -126,6 +131,14 @@ def test_operands_that_do_not_fit_are_refused(pytestconfig):
     with pytest.raises(ValueError, match="rans_decode: out"):
         rans_decode.launch(**args, out=(args["rows"], args["states"], args["cursor"]))
     symbols, cdf = args["rows"].short(), args["cdf"]
-    for bounds, lanes, n in ((int32(0, 10), 3, 10), (int32(0), 4, 10), (int32(0, 10), 4, 9)):
+    for bounds, lanes, n in ((int32(0, 10), (3, 3), 10), (int32(0), (4,), 10), (int32(0, 10), (4,), 9)):
+        operands = (args["rows"][:n], bounds.to(pytestconfig.device), cdf, int32(*lanes).to(pytestconfig.device))
         with pytest.raises(ValueError, match="rans_encode"):
-            rans_encode.launch(symbols, args["rows"][:n], bounds.to(pytestconfig.device), cdf, lanes)
+            rans_encode.launch(symbols, *operands)
+
+
+@pytest.mark.parametrize("n", [2047, 2048])
+def test_lanes_are_chosen_by_the_number_of_symbols(n, pytestconfig):
+    symbols, rows = torch.zeros(n, dtype=torch.int16), torch.full((n,), 20, dtype=torch.uint8)
+    args = {"symbols": symbols, "rows": rows, "bounds": int32(0, n), "cdf": CDF, "lanes": int32(0)}
+    check(rans_encode.launch, args, rans_encode.reference(**args), pytestconfig.device)

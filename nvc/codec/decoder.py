@@ -19,13 +19,14 @@ class _Words:
 
     def __init__(self, payload: Payload, cdf: Tensor, lut: Tensor) -> None:
         self.words, self.states, self.tables = payload.words.to(cdf.device), payload.states.to(cdf.device), (cdf, lut)
+        self.lanes = torch.tensor([payload.lanes], dtype=torch.int32, device=cdf.device)
         self.count = torch.tensor([len(payload.words)], dtype=torch.int32, device=cdf.device)
         self.cursor = torch.zeros(2, dtype=torch.int32, device=cdf.device)
 
     def read(self, rows: Tensor, count: Tensor | None = None) -> Tensor:
         n = torch.tensor([len(rows)], dtype=torch.int32, device=rows.device) if count is None else count
         symbols, self.states, self.cursor = rans_decode(
-            self.words, self.count, self.states, self.cursor, rows, n, *self.tables
+            self.words, self.count, self.states, self.lanes, self.cursor, rows, n, *self.tables
         )
         return symbols  # type: ignore[no-any-return]
 

@@ -16,7 +16,7 @@ from nvc.kernels.motion_search import motion_search
 from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.pack_s8 import pack_s8
 from nvc.kernels.quantise import quantise
-from nvc.kernels.rans_encode import lane_count, rans_encode
+from nvc.kernels.rans_encode import rans_encode
 from nvc.models.config import PIXELS
 from nvc.models.lowdelay import LowDelay, Planes
 from nvc.models.quantiser import rounding_offsets
@@ -36,6 +36,7 @@ class FrameEncoder(Session):
     def __init__(self, network: LowDelay, geometry: Geometry) -> None:
         super().__init__(network, geometry)
         self.offsets = rounding_offsets().to(self.device)
+        self.by_number = torch.zeros(1, dtype=torch.int32, device=self.device)  # as many lanes as the symbols are worth
         self._background = ThreadPoolExecutor(1, "nvc-entropy")
 
     def encode(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> CodedFrame:
@@ -86,11 +87,10 @@ class FrameEncoder(Session):
         else:
             parts.insert(0, (z.new_zeros(0, dtype=torch.int16), z.new_zeros(0, dtype=torch.uint8)))
         lengths = [0] + [len(s) for s, _ in parts]
-        lanes = lane_count(sum(lengths))
         bounds = torch.tensor(lengths, dtype=torch.int32, device=self.device).cumsum(0, dtype=torch.int32)
         all_symbols, all_rows = (torch.cat(column) for column in zip(*parts, strict=True))
-        words, n_words, states = rans_encode(all_symbols, all_rows, bounds, self.cdf, lanes)
-        return Payload(choice, states, words[: int(n_words)]).pack()
+        words, n_words, states, lanes = rans_encode(all_symbols, all_rows, bounds, self.cdf, self.by_number)
+        return Payload(choice, int(lanes), states, words[: int(n_words)]).pack()
 
     def _choose_tables(self, differences: Tensor) -> tuple[int, int]:
         """The class rows that code each component in the fewest bits."""

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream
-from nvc.kernels._tables import GAUSSIAN_ROWS
+from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_LANES, TOTAL
 
-LOG_LANES_MAX = 8
+LOG_LANES_MAX = MAX_LANES.bit_length() - 1
 VECTOR_TABLES = 8  # class rows of the probability tables that a frame chooses from
 
 
@@ -17,14 +17,15 @@ class Payload:
     """vector_rows: rows of the probability table for the vertical and horizontal vector differences (0..7 each)."""
 
     vector_rows: tuple[int, int]
-    states: Tensor  # int64 [lanes], 32-bit values
+    lanes: int  # a power of two, 1 .. 256
+    states: Tensor  # int64 [256], 32-bit values; 2^16 from `lanes` on
     words: Tensor  # uint16 [n]
 
     def pack(self) -> bytes:
         """Head byte 0: log2 of the lanes; head byte 1: the two vector rows, four bits each."""
-        log_lanes = len(self.states).bit_length() - 1
+        log_lanes = self.lanes.bit_length() - 1
         head = bytes([log_lanes, self.vector_rows[0] | self.vector_rows[1] << 4])
-        parts = self.states.cpu().numpy().astype("<u4"), self.words.cpu().numpy().astype("<u2")
+        parts = self.states[: self.lanes].cpu().numpy().astype("<u4"), self.words.cpu().numpy().astype("<u2")
         return head + b"".join(part.tobytes() for part in parts)
 
     @classmethod
@@ -36,11 +37,12 @@ class Payload:
         end, rows = 2 + (4 << data[0]), (data[1] & 15, data[1] >> 4)
         if len(data) < end or (len(data) - end) & 1 or max(rows) >= VECTOR_TABLES:
             raise DamagedStream("The payload of a frame has an impossible length or head.")
-        states = torch.frombuffer(bytearray(data[2:end]), dtype=torch.int32).long() & 0xFFFFFFFF
+        states = torch.full((MAX_LANES,), TOTAL)
+        states[: 1 << data[0]] = torch.frombuffer(bytearray(data[2:end]), dtype=torch.int32).long() & 0xFFFFFFFF
         words = torch.zeros(0, dtype=torch.uint16)
         if len(data) > end:
             words = torch.frombuffer(bytearray(data[end:]), dtype=torch.uint16)
-        return cls(rows, states, words)
+        return cls(rows, 1 << data[0], states, words)
 
 
 def vector_table(choice: int) -> int:

@@ -20,7 +20,8 @@ SYMBOLS = 255
 MAX_SYMBOL = 127  # in a Gaussian row this is the escape
 MAX_CLASS = 15  # largest class used in a class row
 TOTAL = 1 << 16
-MAX_LANES = 1024
+MAX_LANES = 256
+LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own
 
 SCALES = tuple(0.11 * (64 / 0.11) ** (i / 63) for i in range(64))
 # from P(0) = 0.995 to nearly flat over some hundred units

@@ -6,7 +6,9 @@ later segment may depend on an earlier one; states and cursor travel from call t
     name     shape        dtype   range
     words    [W]          uint16  full           any bytes: they come from a file
     n_words  [1]          int32   0 .. W         words of this packet (more than W counts as W)
-    states   [lanes]      int64   0 .. 2^32-1    from the packet, later from the segment before; only 32 bits are used
+    states   [256]        int64   0 .. 2^32-1    from the packet (2^16 where it has no lane), later from the segment
+                                                 before; only 32 bits are used
+    lanes    [1]          int32   1 .. 256       lanes in use (less or more count as the nearest)
     cursor   [2]          int32   (next word >= 0, error); (0, 0) before the first segment
     rows     [M]          uint8                  table row of each symbol; those past the table read its last row
     count    [1]          int32   0 .. M         symbols of this segment (more than M counts as M)
@@ -14,7 +16,7 @@ later segment may depend on an earlier one; states and cursor travel from call t
     lut      [ROWS, 256]  uint8   `_tables.lookup(cdf)`
     ->
     symbols  [M]          int16   -32767 .. 32767, zeros from `count` on
-    states   [lanes]      int64   0 .. 2^32-1
+    states   [256]        int64   0 .. 2^32-1    as they came in beyond the lanes in use
     cursor   [2]          int32
 
 Whatever the bytes, a call ends after `count` symbols, reads only words below n_words (others read as 0) and sets error
@@ -42,17 +44,18 @@ def finished(states: Tensor, cursor: Tensor, n_words: Tensor) -> Tensor:
     return (states == TOTAL).all() & (cursor[0] == n_words[0]) & (cursor[1] == 0)
 
 
-def _check(words: Tensor, states: Tensor, rows: Tensor, cdf: Tensor, lut: Tensor) -> None:
-    types = words.dtype, states.dtype, rows.dtype, cdf.dtype, lut.dtype
-    if types != (torch.uint16, torch.int64, torch.uint8, torch.int32, torch.uint8):
-        raise ValueError(f"rans_decode: types {types} are not uint16, int64, uint8, int32, uint8")
+def _check(words: Tensor, states: Tensor, lanes: Tensor, rows: Tensor, cdf: Tensor, lut: Tensor) -> None:
+    types = words.dtype, states.dtype, lanes.dtype, rows.dtype, cdf.dtype, lut.dtype
+    if types != (torch.uint16, torch.int64, torch.int32, torch.uint8, torch.int32, torch.uint8):
+        raise ValueError(f"rans_decode: types {types} are not uint16, int64, int32, uint8, int32, uint8")
     if words.dim() != 1 or rows.dim() != 1:
         raise ValueError(f"rans_decode: words {tuple(words.shape)} and rows {tuple(rows.shape)} need one dimension")
     if cdf.dim() != 2 or cdf.shape[1] != SYMBOLS + 1 or lut.shape != cdf.shape:
         raise ValueError(f"rans_decode: tables {tuple(cdf.shape)} and {tuple(lut.shape)} are not [ROWS, {SYMBOLS + 1}]")
-    lanes = states.numel()
-    if not 1 <= lanes <= MAX_LANES or lanes & (lanes - 1):
-        raise ValueError(f"rans_decode: {lanes} lanes; a power of two up to {MAX_LANES} is needed")
+    if states.shape != (MAX_LANES,) or lanes.shape != (1,):
+        raise ValueError(
+            f"rans_decode: states {tuple(states.shape)}, lanes {tuple(lanes.shape)}, not [{MAX_LANES}], [1]"
+        )
 
 
 def join(row: int, s: int, raw: int) -> tuple[int, bool]:
@@ -76,18 +79,19 @@ def reference(
     words: Tensor,
     n_words: Tensor,
     states: Tensor,
+    lanes: Tensor,
     cursor: Tensor,
     rows: Tensor,
     count: Tensor,
     cdf: Tensor,
     lut: Tensor,
 ) -> tuple[Tensor, ...]:
-    _check(words, states, rows, cdf, lut)
+    _check(words, states, lanes, rows, cdf, lut)
     table, stream = cdf.tolist(), words.tolist()
     stream = stream[: max(int(n_words), 0)]
     x = [s & 0xFFFFFFFF for s in states.tolist()]
     at, error = cursor.tolist()
-    n, lanes = min(max(int(count), 0), len(rows)), len(x)
+    n, used = min(max(int(count), 0), len(rows)), min(max(int(lanes), 1), MAX_LANES)
     symbols = torch.zeros(len(rows), dtype=torch.int16)
 
     def renormalise(lane: int) -> None:
@@ -97,9 +101,9 @@ def reference(
             x[lane] = x[lane] << 16 | (stream[at] if at < len(stream) else 0)
             at += 1
 
-    for step in range(0, n, lanes):
+    for step in range(0, n, used):
         found = []
-        for lane, i in enumerate(range(step, min(step + lanes, n))):
+        for lane, i in enumerate(range(step, min(step + used, n))):
             row = min(int(rows[i]), len(table) - 1)
             low = x[lane] & 0xFFFF
             k = next(k for k in range(SYMBOLS) if low < table[row][k + 1])
@@ -150,8 +154,6 @@ def _decode(words, n_words, rows, count, cdf, lut, symbols, x, cursor):
     n, lanes = min(max(np.int64(count[0]), np.int64(0)), np.int64(rows.size)), np.int64(x.size)
     last_row = np.int64(cdf.shape[0] - 1)
     at, error = np.int64(cursor[0]), np.int64(cursor[1])
-    for lane in range(lanes):
-        x[lane] &= 0xFFFFFFFF
     for first in range(0, n, lanes):
         any_raw = False
         for lane in range(min(lanes, n - first)):
@@ -180,6 +182,7 @@ def cpu(
     words: Tensor,
     n_words: Tensor,
     states: Tensor,
+    lanes: Tensor,
     cursor: Tensor,
     rows: Tensor,
     count: Tensor,
@@ -188,13 +191,15 @@ def cpu(
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
-    _check(words, states, rows, cdf, lut)
+    _check(words, states, lanes, rows, cdf, lut)
     if out is None:
         out = torch.empty(len(rows), dtype=torch.int16), torch.empty_like(states), torch.empty_like(cursor)
     symbols, x, after = out
     x.copy_(states)
     after.copy_(cursor)
-    operands = (words, n_words, rows, count, cdf, lut, symbols, x, after)
+    x.bitwise_and_(0xFFFFFFFF)
+    used = min(max(int(lanes), 1), MAX_LANES)
+    operands = (words, n_words, rows, count, cdf, lut, symbols, x[:used], after)
     _decode(*(t.numpy() for t in operands))
     return out
 
@@ -203,6 +208,7 @@ def launch(
     words: Tensor,
     n_words: Tensor,
     states: Tensor,
+    lanes: Tensor,
     cursor: Tensor,
     rows: Tensor,
     count: Tensor,
@@ -211,14 +217,14 @@ def launch(
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
-    _check(words, states, rows, cdf, lut)
+    _check(words, states, lanes, rows, cdf, lut)
     shapes = (rows.shape, torch.int16), (states.shape, torch.int64), ((2,), torch.int32)
     out = tuple(
         ops.output("rans_decode", t, shape, dtype, rows.device)
         for t, (shape, dtype) in zip(out or (None,) * 3, shapes, strict=True)
     )
-    ops.expect_launchable("rans_decode", words, n_words, states, cursor, rows, count, cdf, lut, *out)
-    gpu.run(words, n_words, states, cursor, rows, count, cdf, lut, out)
+    ops.expect_launchable("rans_decode", words, n_words, states, lanes, cursor, rows, count, cdf, lut, *out)
+    gpu.run(words, n_words, states, lanes, cursor, rows, count, cdf, lut, out)
     return out
 
 
@@ -226,15 +232,16 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
     M, count, W, lanes = case
     args = rans_encode.make((M, lanes), fill)
     if fill.pattern in ("boundary", "small"):  # what an encoder writes, cut to W words; the others are damage
-        words, n_words, states = rans_encode.reference(**args)
+        words, n_words, states, _ = rans_encode.reference(**args)
         words, n_words = words[:W].clone(), n_words.clamp(max=W)
     else:
         words, n_words = fill((W,), 0, 65535, torch.uint16), torch.tensor([W], dtype=torch.int32)
-        states = fill((lanes,), 0, 2**32 - 1, torch.int64)
+        states = fill((MAX_LANES,), 0, 2**32 - 1, torch.int64)
     return {
         "words": words,
         "n_words": n_words,
         "states": states,
+        "lanes": args["lanes"],
         "cursor": torch.zeros(2, dtype=torch.int32),
         "rows": args["rows"],
         "count": torch.tensor([count], dtype=torch.int32),
@@ -249,8 +256,8 @@ rans_decode = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((300, 300, 600, 1), (200, 130, 60, 4), (1, 1, 2, 16), (0, 0, 0, 2), (340, 340, 680, 64), (5, 9, 4, 256)),
-    bench_cases=((30000, 30000, 60000, 8), (200000, 200000, 400000, 64)),
+    cases=((90, 90, 180, 1), (200, 130, 60, 4), (1, 1, 2, 16), (0, 0, 0, 2), (340, 340, 680, 64), (5, 9, 4, 256)),
+    bench_cases=((30000, 30000, 60000, 32), (200000, 200000, 400000, 128)),
     # symbol, row, LUT and table entries, at most a word; one multiply for each symbol
-    cost=lambda case: Cost(bytes=14 * case[1] + 16 * case[3], macs=case[1]),
+    cost=lambda case: Cost(bytes=14 * case[1] + 16 * MAX_LANES, macs=case[1]),
 )

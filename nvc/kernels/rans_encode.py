@@ -7,10 +7,12 @@ The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads
     rows     [M]          uint8                     table row of each symbol; those past the table read its last row
     bounds   [S+1]        int32   0 .. M, rising    segment s is symbols[bounds[s] : bounds[s + 1]]
     cdf      [ROWS, 256]  int32   see `_tables`
-    lanes                         1, 2, 4 .. 1024
+    lanes    [1]          int32   1 .. 256          or 0: `lane_count` of the symbols
+    ->
     words    [2 M]        uint16  in the order of reading, then zeros
     n_words  [1]          int32   0 .. 2 M
-    states   [lanes]      int64   2^16 .. 2^32-1    where the decoder starts
+    states   [256]        int64   2^16 .. 2^32-1    where the decoder starts; 2^16 from the number of lanes on
+    lanes    [1]          int32   1 .. 256          those used
 
 Capacity: a symbol takes at most two sub-steps, and each writes at most one word, whatever the tables.
 
@@ -33,39 +35,49 @@ from torch import Tensor
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, default_tables
+from nvc.kernels._tables import (
+    GAUSSIAN_ROWS,
+    LANE_SYMBOLS,
+    MAX_LANES,
+    MAX_SYMBOL,
+    SYMBOLS,
+    TOTAL,
+    default_tables,
+)
 from nvc.kernels.gpu import rans_encode as gpu
 
 
 def lane_count(symbols: int) -> int:
-    """Lanes for a packet of `symbols` coded symbols: one for each 2048, rounded down to a power of two, 1 .. 256.
+    """Lanes for a packet of `symbols` coded symbols: one for each 1024, rounded down to a power of two, 1 .. 256.
 
-    A lane costs about 3 bytes (a stored state of 4, which carries one byte of message on average): near 1 % of a packet
-    at one bit a symbol, and nothing is added to packets below 4096 symbols, which have the one lane they need.
+    A lane costs about 3 bytes (a stored state of 4, which carries one byte of message on average): 1 to 2 % of a packet
+    at one bit a symbol. Half as many would save half of that, but they are all the parallelism that a GPU decodes with.
     """
-    return min(max(1 << (symbols // 2048).bit_length() >> 1, 1), 256)
+    return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
 
 
-def _check_form(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> None:
+def _check_form(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor) -> None:
     """All that can be told without looking at a value."""
-    types = symbols.dtype, rows.dtype, bounds.dtype, cdf.dtype
-    if types != (torch.int16, torch.uint8, torch.int32, torch.int32):
-        raise ValueError(f"rans_encode: types {types} are not int16, uint8, int32, int32")
+    types = symbols.dtype, rows.dtype, bounds.dtype, cdf.dtype, lanes.dtype
+    if types != (torch.int16, torch.uint8, torch.int32, torch.int32, torch.int32):
+        raise ValueError(f"rans_encode: types {types} are not int16, uint8, int32, int32, int32")
     if symbols.dim() != 1 or symbols.shape != rows.shape:
         raise ValueError(f"rans_encode: shapes {tuple(symbols.shape)} and {tuple(rows.shape)} are not one [M]")
     if cdf.dim() != 2 or cdf.shape[1] != SYMBOLS + 1:
         raise ValueError(f"rans_encode: tables {tuple(cdf.shape)} are not [ROWS, {SYMBOLS + 1}]")
-    if lanes not in (1 << i for i in range(MAX_LANES.bit_length())):
-        raise ValueError(f"rans_encode: {lanes} lanes; a power of two up to {MAX_LANES} is needed")
+    if lanes.shape != (1,):
+        raise ValueError(f"rans_encode: number of lanes {tuple(lanes.shape)} is not [1]")
     if bounds.dim() != 1 or len(bounds) < 2:
         raise ValueError(f"rans_encode: segment bounds {tuple(bounds.shape)} are not [S + 1] with S >= 1")
 
 
-def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> None:
+def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor) -> None:
     _check_form(symbols, rows, bounds, cdf, lanes)
     b = [0, *bounds.tolist(), len(symbols)]
     if b != sorted(b):
         raise ValueError(f"rans_encode: segment bounds {b[1:-1]} do not rise within 0 .. {len(symbols)}")
+    if not 0 <= int(lanes) <= MAX_LANES:
+        raise ValueError(f"rans_encode: {int(lanes)} lanes; a number up to {MAX_LANES} is needed")
 
 
 def split(row: int, value: int) -> tuple[int, int, int]:
@@ -77,10 +89,11 @@ def split(row: int, value: int) -> tuple[int, int, int]:
     return sign * n, *((n - 1, size - (1 << (n - 1))) if n else (0, 0))
 
 
-def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int) -> tuple[Tensor, ...]:
+def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor) -> tuple[Tensor, ...]:
     _check(symbols, rows, bounds, cdf, lanes)
     table, ends = cdf.tolist(), bounds.tolist()
-    states = [TOTAL] * lanes
+    count = int(lanes) or lane_count(ends[-1] - ends[0])
+    states = [TOTAL] * count
     written: list[int] = []  # last word first
 
     def renormalise(lane: int, limit: int) -> None:
@@ -89,9 +102,9 @@ def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes:
             states[lane] >>= 16
 
     for begin, end in reversed(list(pairwise(ends))):
-        for step in reversed(range(begin, end, lanes)):
+        for step in reversed(range(begin, end, count)):
             coded = []
-            for i in range(step, min(step + lanes, end)):
+            for i in range(step, min(step + count, end)):
                 row = min(int(rows[i]), len(table) - 1)
                 coded.append((table[row], *split(row, int(symbols[i]))))
             for lane, (_, _, bits, raw) in reversed(list(enumerate(coded))):
@@ -104,7 +117,8 @@ def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes:
                 states[lane] = (states[lane] // f << 16) + states[lane] % f + start
     words = torch.zeros(2 * len(symbols), dtype=torch.uint16)
     words[: len(written)] = torch.tensor(written[::-1], dtype=torch.int64).to(torch.uint16)
-    return words, torch.tensor([len(written)], dtype=torch.int32), torch.tensor(states, dtype=torch.int64)
+    padded = torch.tensor(states + [TOTAL] * (MAX_LANES - count), dtype=torch.int64)
+    return words, torch.tensor([len(written)], dtype=torch.int32), padded, torch.tensor([count], dtype=torch.int32)
 
 
 @compiled
@@ -117,52 +131,55 @@ def _bit_length(v):
 
 
 @compiled
-def _encode(symbols, rows, bounds, cdf, words, n_words, states):
-    lanes, last_row, at = states.size, np.int64(cdf.shape[0] - 1), words.size
+def _fetch(symbols, rows, cdf, start, frequency, bits, raw):
+    """What a step codes, by lane; whether there are raw bits."""
+    last_row, found = np.int64(cdf.shape[0] - 1), False
+    for lane in range(symbols.size):
+        v, row = np.int64(symbols[lane]), min(np.int64(rows[lane]), last_row)
+        size = min(abs(v), np.int64(32767))
+        bits[lane] = raw[lane] = 0
+        if row < GAUSSIAN_ROWS:
+            s = min(size, np.int64(MAX_SYMBOL))
+            if s == MAX_SYMBOL:
+                bits[lane], raw[lane] = 16, size - MAX_SYMBOL
+        else:
+            s = _bit_length(size)
+            if s:
+                bits[lane], raw[lane] = s - 1, size - (np.int64(1) << (s - 1))
+        k = MAX_SYMBOL - s if v < 0 else MAX_SYMBOL + s
+        start[lane] = cdf[row, k]
+        frequency[lane] = cdf[row, k + 1] - cdf[row, k]
+        found |= bits[lane] > 0
+    return found
+
+
+@compiled
+def _encode(symbols, rows, bounds, cdf, words, n_words, states, lanes):
+    at = words.size
+    start, frequency = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
+    bits, raw = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
     states[:] = TOTAL
     for segment in range(bounds.size - 2, -1, -1):
         begin, end = np.int64(bounds[segment]), np.int64(bounds[segment + 1])
         for step in range((end - begin + lanes - 1) // lanes - 1, -1, -1):
             first = begin + step * lanes
             n = min(lanes, end - first)
-            any_raw = False
-            for lane in range(n):
-                v = np.int64(symbols[first + lane])
-                any_raw |= (rows[first + lane] >= GAUSSIAN_ROWS) | (v >= MAX_SYMBOL) | (v <= -MAX_SYMBOL)
-            if any_raw:
+            if _fetch(symbols[first : first + n], rows[first : first + n], cdf, start, frequency, bits, raw):
                 for lane in range(n - 1, -1, -1):
-                    size = min(abs(np.int64(symbols[first + lane])), np.int64(32767))
-                    row = min(np.int64(rows[first + lane]), last_row)
-                    bits, raw = np.int64(0), np.int64(0)
-                    if row >= GAUSSIAN_ROWS:
-                        if size:
-                            bits = _bit_length(size) - 1
-                            raw = size - (np.int64(1) << bits)
-                    elif size >= MAX_SYMBOL:
-                        bits, raw = np.int64(16), size - np.int64(MAX_SYMBOL)
                     x = states[lane]
-                    if x >= np.int64(1) << (32 - bits):
+                    if x >= np.int64(1) << (32 - bits[lane]):
                         at -= 1
                         words[at] = np.uint16(x & 0xFFFF)
                         x >>= 16
-                    states[lane] = (x << bits) + raw
+                    states[lane] = (x << bits[lane]) + raw[lane]
             for lane in range(n - 1, -1, -1):
-                v = np.int64(symbols[first + lane])
-                row = min(np.int64(rows[first + lane]), last_row)
-                if row < GAUSSIAN_ROWS:
-                    k = min(max(v, np.int64(-MAX_SYMBOL)), np.int64(MAX_SYMBOL)) + MAX_SYMBOL
-                else:
-                    size = _bit_length(min(abs(v), np.int64(32767)))
-                    k = MAX_SYMBOL - size if v < 0 else MAX_SYMBOL + size
-                start = np.int64(cdf[row, k])
-                f = np.int64(cdf[row, k + 1]) - start
-                x = states[lane]
+                x, f = states[lane], frequency[lane]
                 if x >= f << 16:
                     at -= 1
                     words[at] = np.uint16(x & 0xFFFF)
                     x >>= 16
                 q = np.int64(np.uint32(x) // np.uint32(f))
-                states[lane] = (q << 16) + (x - q * f) + start
+                states[lane] = (q << 16) + (x - q * f) + start[lane]
     count = words.size - at
     for i in range(count):  # to the front; at >= 0, so no word is overwritten before it is read
         words[i] = words[at + i]
@@ -175,15 +192,17 @@ def cpu(
     rows: Tensor,
     bounds: Tensor,
     cdf: Tensor,
-    lanes: int,
+    lanes: Tensor,
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
     _check(symbols, rows, bounds, cdf, lanes)
     if out is None:
         words, n_words = torch.empty(2 * len(symbols), dtype=torch.uint16), torch.empty(1, dtype=torch.int32)
-        out = words, n_words, torch.empty(lanes, dtype=torch.int64)
-    _encode(symbols.numpy(), rows.numpy(), bounds.numpy(), cdf.numpy(), *(t.numpy() for t in out))
+        out = words, n_words, torch.empty(MAX_LANES, dtype=torch.int64), torch.empty(1, dtype=torch.int32)
+    *results, used = out
+    used[0] = int(lanes) or lane_count(int(bounds[-1] - bounds[0]))
+    _encode(symbols.numpy(), rows.numpy(), bounds.numpy(), cdf.numpy(), *(t.numpy() for t in results), int(used))
     return out
 
 
@@ -192,17 +211,18 @@ def launch(
     rows: Tensor,
     bounds: Tensor,
     cdf: Tensor,
-    lanes: int,
+    lanes: Tensor,
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
     _check_form(symbols, rows, bounds, cdf, lanes)
-    shapes = ((2 * len(symbols),), torch.uint16), ((1,), torch.int32), ((lanes,), torch.int64)
+    one = (1,), torch.int32
+    shapes = ((2 * len(symbols),), torch.uint16), one, ((MAX_LANES,), torch.int64), one
     out = tuple(
         ops.output("rans_encode", t, shape, dtype, symbols.device)
-        for t, (shape, dtype) in zip(out or (None,) * 3, shapes, strict=True)
+        for t, (shape, dtype) in zip(out or (None,) * 4, shapes, strict=True)
     )
-    ops.expect_launchable("rans_encode", symbols, rows, bounds, cdf, *out)
+    ops.expect_launchable("rans_encode", symbols, rows, bounds, cdf, lanes, *out)
     gpu.run(symbols, rows, bounds, cdf, lanes, out)
     return out
 
@@ -216,7 +236,8 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
     if fill.pattern == "boundary":  # around the escape, which is also around a class
         symbols = (symbols.sign() * (125 + (symbols & 3))).to(torch.int16)
     bounds = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    return {"symbols": symbols, "rows": rows, "bounds": bounds, "cdf": cdf, "lanes": lanes}
+    operands = {"symbols": symbols, "rows": rows, "bounds": bounds, "cdf": cdf}
+    return operands | {"lanes": torch.tensor([lanes], dtype=torch.int32)}
 
 
 rans_encode = Kernel(
@@ -225,8 +246,8 @@ rans_encode = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((300, 1), (77, 0, 130, 4), (1, 1, 1, 16), (0, 2), (40, 300, 64), (5, 256)),
-    bench_cases=((1840, 2000, 30000, 8), (16000, 8000, 200000, 64)),
+    cases=((90, 1), (77, 0, 130, 4), (1, 1, 1, 16), (0, 2), (40, 300, 64), (5, 256), (70, 3), (9, 0)),
+    bench_cases=((1840, 2000, 30000, 32), (16000, 8000, 200000, 128)),
     # symbol, row, table entry and at most a word; a multiply and a division for each symbol
-    cost=lambda case: Cost(bytes=13 * sum(case[:-1]) + 8 * case[-1], macs=2 * sum(case[:-1])),
+    cost=lambda case: Cost(bytes=13 * sum(case[:-1]) + 8 * MAX_LANES, macs=2 * sum(case[:-1])),
 )

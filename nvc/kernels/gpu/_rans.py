@@ -8,10 +8,6 @@ MAX_CLASS = tl.constexpr(15)  # largest class that has a meaning of its own
 MAX_VALUE = tl.constexpr(32767)
 
 
-def blocks(lanes: int) -> dict[str, int]:
-    """Tile of `lanes` lanes: at least a warp, and 64 lanes to a warp.
-
-    More warps would shorten no chain but add a barrier to every prefix sum; fewer would make a thread issue more than
-    the latency of its loads can hide.
-    """
-    return {"BLOCK": max(32, lanes), "num_warps": max(1, lanes // 64)}
+# How many of the lanes are in use is data: one tile for all. 64 lanes to a warp: more warps would shorten no chain but
+# slow the barrier of every prefix sum, fewer would make a thread issue more than the latency of its loads can hide.
+TILE = {"BLOCK": 256, "num_warps": 4}

@@ -2,8 +2,7 @@
 
 A step of all lanes waits for the step before it, so latency is all there is: no other multiprocessor can help, and
 bytes and multiplies do not count. Therefore
-- a warp has 64 lanes, two in a thread (see TILE): with one warp a prefix sum needs no barrier, and two independent
-  chains hide each other's latency;
+- a warp has 64 lanes, two in a thread (see TILE): two independent chains hide each other's latency;
 - rows of the next step are loaded before this step needs its own;
 - tables (92 KB for 72 rows) stay in the first-level cache of the one multiprocessor. The lookup table leaves a range of
   symbols, mostly one or two; the first quarter of it is taken without asking whether any lane needs that, and three
@@ -15,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_CLASS, MAX_VALUE, blocks
+from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_CLASS, MAX_VALUE, TILE
 
 FILL = 2048  # zeros of a filling program
 
@@ -45,7 +44,8 @@ def _kernel(
     # inputs
     words_ptr,  # uint16 [W]
     n_words_ptr,  # int32 [1]
-    states_ptr,  # int64 [LANES]
+    states_ptr,  # int64 [BLOCK]
+    lanes_ptr,  # int32 [1]
     cursor_ptr,  # int32 [2]
     rows_ptr,  # uint8 [M]
     count_ptr,  # int32 [1]
@@ -53,15 +53,14 @@ def _kernel(
     lut_ptr,  # uint8 [ROWS, 256]
     # outputs
     symbols_ptr,  # int16 [M]
-    states_out_ptr,  # int64 [LANES]
+    states_out_ptr,  # int64 [BLOCK]
     cursor_out_ptr,  # int32 [2]
     # sizes
     W,
     M,
     ROWS,
-    LANES: tl.constexpr,
     # tile
-    BLOCK: tl.constexpr,  # LANES, at least a warp
+    BLOCK: tl.constexpr,  # lanes that there may be
     FILL: tl.constexpr,
 ):
     n = tl.minimum(tl.maximum(tl.load(count_ptr), 0), M)
@@ -72,8 +71,9 @@ def _kernel(
 
     available = tl.minimum(tl.maximum(tl.load(n_words_ptr), 0), W)
     lane = tl.arange(0, BLOCK)
-    mine = lane < LANES
-    x = tl.load(states_ptr + lane, mask=mine, other=0).to(tl.uint32)
+    lanes = tl.minimum(tl.maximum(tl.load(lanes_ptr), 1), BLOCK)
+    mine = lane < lanes
+    x = tl.load(states_ptr + lane).to(tl.uint32)
     at = tl.load(cursor_ptr)
     bad = mine & (tl.load(cursor_ptr + 1) != 0)  # lanes that met an error
     one = tl.full((BLOCK,), 1, tl.uint32)
@@ -83,7 +83,7 @@ def _kernel(
     while first < n:
         ok = mine & (lane < n - first)
         row = tl.minimum(following, ROWS - 1)
-        following = tl.load(rows_ptr + first + LANES + lane, mask=mine & (lane < n - first - LANES), other=0).to(
+        following = tl.load(rows_ptr + first + lanes + lane, mask=mine & (lane < n - first - lanes), other=0).to(
             tl.int32
         )
 
@@ -115,9 +115,9 @@ def _kernel(
             bad |= ok & (size > MAX_VALUE)
             value = tl.where(value < 0, -1, 1) * tl.minimum(size, MAX_VALUE)
         tl.store(symbols_ptr + first + lane, value.to(tl.int16), mask=ok)
-        first += LANES
+        first += lanes
 
-    tl.store(states_out_ptr + lane, x.to(tl.int64), mask=mine)
+    tl.store(states_out_ptr + lane, x.to(tl.int64))
     tl.store(cursor_out_ptr, at)
     tl.store(cursor_out_ptr + 1, tl.max(bad.to(tl.int32), 0))
 
@@ -126,6 +126,7 @@ def run(
     words: Tensor,
     n_words: Tensor,
     states: Tensor,
+    lanes: Tensor,
     cursor: Tensor,
     rows: Tensor,
     count: Tensor,
@@ -134,7 +135,7 @@ def run(
     out: tuple[Tensor, ...],
 ) -> None:
     """Operands as in the contract, checked and contiguous."""
-    M, lanes = len(rows), len(states)
-    operands = (words, n_words, states, cursor, rows, count, cdf, lut, *out)
+    M = len(rows)
+    operands = (words, n_words, states, lanes, cursor, rows, count, cdf, lut, *out)
     grid = (1 + triton.cdiv(M, FILL),)
-    _kernel[grid](*operands, len(words), M, len(cdf), lanes, FILL=FILL, **blocks(lanes))
+    _kernel[grid](*operands, len(words), M, len(cdf), FILL=FILL, **TILE)

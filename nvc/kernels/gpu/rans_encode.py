@@ -13,16 +13,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, blocks
+from nvc.kernels._tables import LANE_SYMBOLS, MAX_LANES
+from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, TILE
 
 ORDER = 2048  # words of an ordering program
 
 
 @triton.jit
-def _fetch(first, end, symbols_ptr, rows_ptr, cdf_ptr, ROWS, LANES: tl.constexpr, BLOCK: tl.constexpr):
+def _fetch(first, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK: tl.constexpr):
     """What the step at `first` codes, [BLOCK] each: (in use, start, frequency, number of raw bits, raw bits)."""
     lane = tl.arange(0, BLOCK)
-    ok = (lane < LANES) & (lane < end - first)
+    ok = (lane < lanes) & (lane < end - first)
     value = tl.load(symbols_ptr + first + lane, mask=ok, other=0).to(tl.int32)
     row = tl.minimum(tl.load(rows_ptr + first + lane, mask=ok, other=0).to(tl.int32), ROWS - 1)
     size = tl.minimum(tl.abs(value), MAX_VALUE)
@@ -63,41 +64,52 @@ def _encode(
     rows_ptr,  # uint8 [M]
     bounds_ptr,  # int32 [S + 1]
     cdf_ptr,  # int32 [ROWS, 256]
+    lanes_ptr,  # int32 [1]
     # outputs
     words_ptr,  # uint16 [2 M], last word first
     n_words_ptr,  # int32 [1]
-    states_ptr,  # int64 [LANES]
+    states_ptr,  # int64 [BLOCK]
+    used_ptr,  # int32 [1]
     # sizes
     M,
     S,
     ROWS,
-    LANES: tl.constexpr,
     # tile
-    BLOCK: tl.constexpr,  # LANES, at least a warp
+    BLOCK: tl.constexpr,  # lanes that there may be, 2^LOG_BLOCK
+    LOG_BLOCK: tl.constexpr,
+    LANE_SYMBOLS: tl.constexpr,
 ):
     lane = tl.arange(0, BLOCK)
+    lanes = tl.minimum(tl.maximum(tl.load(lanes_ptr), 0), BLOCK)
+    if lanes == 0:
+        lanes += 1
+        total = tl.load(bounds_ptr + S) - tl.load(bounds_ptr)
+        for i in tl.static_range(1, LOG_BLOCK + 1):
+            lanes = tl.where(total >= (LANE_SYMBOLS << i), 1 << i, lanes)
     x = tl.full((BLOCK,), 1 << 16, tl.uint32)
     at, segment = M * 0, S - 1
     while segment >= 0:
         begin = tl.minimum(tl.maximum(tl.load(bounds_ptr + segment), 0), M)
         end = tl.minimum(tl.maximum(tl.load(bounds_ptr + segment + 1), begin), M)
-        first = begin + ((end - begin - 1) & -LANES)  # of the last step; begin - LANES without symbols
+        # of the last step; begin - lanes without symbols
+        first = begin + ((end - begin + lanes - 1).to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32) * lanes - lanes
         last = tl.maximum(first, begin)
-        ok, start, f, bits, raw = _fetch(last, end, symbols_ptr, rows_ptr, cdf_ptr, ROWS, LANES, BLOCK)
+        ok, start, f, bits, raw = _fetch(last, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
         while first >= begin:
             here, s, g, b, r = ok, start, f, bits, raw
-            before = tl.maximum(first - LANES, begin)
-            ok, start, f, bits, raw = _fetch(before, end, symbols_ptr, rows_ptr, cdf_ptr, ROWS, LANES, BLOCK)
+            before = tl.maximum(first - lanes, begin)
+            ok, start, f, bits, raw = _fetch(before, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
             if tl.max(b, 0) > 0:
                 x, at = _write(x, ((x >> 16) >> (16 - b)) > 0, at, 2 * M, words_ptr)
                 x = (x << b) | r
             x, at = _write(x, here & ((x >> 16) >= g), at, 2 * M, words_ptr)
             q = x // g
             x = tl.where(here, (q << 16) + (x - q * g) + s, x)
-            first -= LANES
+            first -= lanes
         segment -= 1
     tl.store(n_words_ptr, tl.minimum(at, 2 * M))
-    tl.store(states_ptr + lane, x.to(tl.int64), mask=lane < LANES)
+    tl.store(states_ptr + lane, x.to(tl.int64))
+    tl.store(used_ptr, lanes)
 
 
 @triton.jit
@@ -112,9 +124,10 @@ def _order(words_ptr, n_words_ptr, capacity, BLOCK: tl.constexpr):
     tl.store(words_ptr + n - 1 - i, head, mask=pair)
 
 
-def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: int, out: tuple[Tensor, ...]) -> None:
+def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor, out: tuple[Tensor, ...]) -> None:
     """Operands as in the contract, checked and contiguous, but for the values of `bounds`: those are clamped here."""
-    words, n_words, _ = out
+    words, n_words, _, _ = out
     M, S = len(symbols), len(bounds) - 1
-    _encode[(1,)](symbols, rows, bounds, cdf, *out, M, S, len(cdf), lanes, **blocks(lanes))
+    sizes = {"LOG_BLOCK": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS}
+    _encode[(1,)](symbols, rows, bounds, cdf, lanes, *out, M, S, len(cdf), **sizes, **TILE)
     _order[(triton.cdiv(2 * M, ORDER),)](words, n_words, 2 * M, BLOCK=ORDER, num_warps=4)
