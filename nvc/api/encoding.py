@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import time
+from collections import deque
 from collections.abc import Generator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -73,7 +74,8 @@ def encode(
         if first is None:
             raise KeyboardInterrupt
         offset = first.pts if start else 0
-        encoder = _open_encoder(sink, source.format, first.pts - offset, notes, qp, keyint, preset, device)
+        seen = psnr or md5
+        encoder = _open_encoder(sink, source.format, first.pts - offset, notes, qp, keyint, preset, device, seen)
         job = _Job(encoder, source.format, psnr, md5)
         observer.begin("encode", source.frame_count)
         picture: Planes | None = first
@@ -83,7 +85,7 @@ def encode(
             observer.frame(encoder.frame_count, encoder.size, float(job.result.duration))
             picture = next(pictures, None)
         notes.pass_on(source.notes)
-        encoder.close()
+        job.close()
         result = job.result
         result.bytes = encoder.size + tail_size(sum(frame.key for frame in result.frames))
         result.interrupted = observer.stopped()
@@ -99,6 +101,7 @@ class _Job:
         self._sums = [0.0, 0.0, 0.0] if psnr else None
         self._hash = hashlib.md5(usedforsecurity=False) if md5 else None
         self._first = encoder.header.start_pts
+        self._under_way: deque[Planes] = deque()
         self._began = time.perf_counter()
         self.result = Encoded(
             format.width,
@@ -112,21 +115,31 @@ class _Job:
         )
 
     def code(self, picture: Planes) -> None:
-        written = self._write(picture)
-        frame, frames = written.frame, self.result.frames
-        frames.append(FrameRecord(written.size, frame.qp, frame.key))
+        self._under_way.append(picture)
+        for written in self._push(picture):
+            self._note(written)
+
+    def close(self) -> None:
+        """End the stream."""
+        for written in self._encoder.flush():
+            self._note(written)
+        self._encoder.close()
+
+    def _note(self, written: Written) -> None:
+        picture, frame, frames = self._under_way.popleft(), written.frame, self.result.frames
+        frames.append(FrameRecord(written.size, written.qp, written.key))
         self.result.duration = playing_time(
             self._first, picture.pts, len(frames), self._format.time_base, self._format.frame_rate
         )
-        if self._sums is not None:
+        if frame is not None and self._sums is not None:
             for i, (a, b) in enumerate(zip((frame.y, frame.u, frame.v), picture[:3], strict=True)):
                 self._sums[i] += quality.psnr(a, b)
-        if self._hash is not None:
+        if frame is not None and self._hash is not None:
             self._hash.update(frame.tobytes())
 
-    def _write(self, picture: Planes) -> Written:
+    def _push(self, picture: Planes) -> list[Written]:
         try:
-            return self._encoder.write(*picture)
+            return self._encoder.push(*picture)
         except ValueError as error:  # a gap in time or a payload that the format has no room for
             raise MediaError(f"picture {self._encoder.frame_count} cannot be stored: {error}") from error
 
@@ -164,7 +177,15 @@ def _open_output(dst: str, stack: ExitStack) -> BinaryIO:
 
 
 def _open_encoder(
-    sink: BinaryIO, format: VideoFormat, start_pts: int, notes: Notes, qp: int, keyint: int, preset: str, device: str
+    sink: BinaryIO,
+    format: VideoFormat,
+    start_pts: int,
+    notes: Notes,
+    qp: int,
+    keyint: int,
+    preset: str,
+    device: str,
+    reconstructions: bool,
 ) -> Encoder:
     aspect, rotation = format.sample_aspect, format.rotation
     if max(aspect.numerator, aspect.denominator) > 0xFFFF:
@@ -185,6 +206,7 @@ def _open_encoder(
         preset=preset,
         device=device,
         start_pts=start_pts,
+        reconstructions=reconstructions,
         primaries=format.primaries,
         transfer=format.transfer,
         matrix=format.matrix,

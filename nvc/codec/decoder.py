@@ -1,67 +1,105 @@
 """One payload in, one frame out."""
 
+from collections import deque
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream
-from nvc.codec.payload import Payload
-from nvc.codec.session import Session
+from nvc.codec.geometry import Geometry
+from nvc.codec.payload import Payload, vector_table
+from nvc.codec.runner import Download, Runner
+from nvc.codec.session import KEY, Session, kind_of
 from nvc.kernels.compact import compact
 from nvc.kernels.mv_restore import mv_restore
 from nvc.kernels.rans_decode import finished, rans_decode
 from nvc.kernels.scatter import scatter
-from nvc.models.lowdelay import Planes
+from nvc.models.config import gain_row
+from nvc.models.lowdelay import LowDelay, Planes
 from nvc.trace import span
-
-
-class _Words:
-    """The word stream of one payload, read segment by segment."""
-
-    def __init__(self, payload: Payload, cdf: Tensor, lut: Tensor) -> None:
-        self.words, self.states, self.tables = payload.words.to(cdf.device), payload.states.to(cdf.device), (cdf, lut)
-        self.lanes = torch.tensor([payload.lanes], dtype=torch.int32, device=cdf.device)
-        self.count = torch.tensor([len(payload.words)], dtype=torch.int32, device=cdf.device)
-        self.cursor = torch.zeros(2, dtype=torch.int32, device=cdf.device)
-
-    def read(self, rows: Tensor, count: Tensor | None = None) -> Tensor:
-        n = torch.tensor([len(rows)], dtype=torch.int32, device=rows.device) if count is None else count
-        symbols, self.states, self.cursor = rans_decode(
-            self.words, self.count, self.states, self.lanes, self.cursor, rows, n, *self.tables
-        )
-        return symbols  # type: ignore[no-any-return]
-
-    def check(self) -> None:
-        if not bool(finished(self.states, self.cursor, self.count)):
-            raise DamagedStream("The entropy-coded data of a frame does not end where it should.")
 
 
 class FrameDecoder(Session):
     """Decodes frames in coding order."""
 
+    def __init__(self, network: LowDelay, geometry: Geometry, runner: Runner | None = None) -> None:
+        super().__init__(network, geometry, runner)
+        self._start = torch.zeros(2, dtype=torch.int32, device=self.device)
+        self._cursor = self.space("cursor", (2,), torch.int32)
+        vectors, z, _ = self.lengths
+        self._lengths = [torch.tensor([n], dtype=torch.int32, device=self.device) for n in (vectors, z)]
+        self._end_states = self.space("end states", (len(self.states),), torch.int64)
+        self._under_way: deque[tuple[Tensor, Download]] = deque()
+
     def decode(self, payload: bytes | memoryview, qp: int, *, key: bool, reset: bool) -> Planes:
-        """The padded planes; nothing is kept of a frame that turns out to be damaged (DamagedStream)."""
-        net, row, (rows, columns) = self.network, self.row(qp, key), (self.geometry.rows, self.geometry.columns)
-        if not key and self.reference is None:
+        """The padded planes, valid until the frame after the next begins. Raises DamagedStream."""
+        self.begin(payload, qp, key=key, reset=reset)
+        return self.result()
+
+    def begin(self, payload: bytes | memoryview, qp: int, *, key: bool, reset: bool) -> None:
+        """Start a frame; at most `runner.depth` frames may be under way. Raises DamagedStream for what can be seen."""
+        if not key and not self.started:
             raise DamagedStream("An inter frame has no frame before it.")
         head = Payload.unpack(payload)
-        words = _Words(head, self.cdf, self.lut)
+        if len(head.words) > len(self.words):
+            raise DamagedStream("The payload of a frame is longer than any encoder writes.")
+        row = gain_row(qp, key)
+        rows = vector_table(head.vector_rows[0]), vector_table(head.vector_rows[1])
+        numbers = {"n_words": len(head.words), "lanes": head.lanes, "vector_rows": rows}
+        self.control.set(row, self.hyper_table(row), **numbers)  # type: ignore[arg-type]
+        self.runner.upload(self.control.device, self.control.host)
+        self.runner.upload(self.states, head.states)
+        self.runner.upload(self.words, head.words)
+        self.started = True
+        kind = kind_of(key, reset)
+        self.runner.run(f"decode {kind}", partial(self._work, kind))
+        number = torch.tensor([len(head.words)], dtype=torch.int32)
+        self._under_way.append((number, self.runner.download(self._end_states, self._cursor, *self.reference)))
+
+    def result(self) -> Planes:
+        """The first of the frames under way. After a DamagedStream only a keyframe can follow."""
+        n_words, fetched = self._under_way.popleft()
+        states, cursor, y, u, v = fetched.tensors()
+        if not bool(finished(states, cursor, n_words)):
+            self.started = False
+            raise DamagedStream("The entropy-coded data of a frame does not end where it should.")
+        return y, u, v
+
+    def abandon(self) -> None:
+        """Forget the frames under way; only a keyframe can follow."""
+        self._under_way.clear()
+        self.started = False
+
+    def _read(self, rows: Tensor, count: Tensor, out: Tensor, *, first: bool = False) -> Tensor:
+        """The next segment of the words, int16 like `rows`; the first one starts from what the packet says."""
+        c = self.control
+        states, cursor = (self.states, self._start) if first else (self._end_states, self._cursor)
+        operands = self.words, c.n_words, states, c.lanes, cursor, rows.flatten(), count, self.cdf, self.lut
+        rans_decode(*operands, out=(out.flatten(), self._end_states, self._cursor))
+        return out
+
+    def _work(self, kind: str) -> None:
+        net, row, space = self.network, self.control.row, self.space
+        vector_rows, z_rows, rows = self.segments(self.rows)
+        differences, z_symbols, symbols = self.segments(self.symbols)
         with span("entropy"):
-            vectors = None
-            if not key:
-                differences = words.read(self.vector_rows(head.vector_rows))
-                vectors = mv_restore(differences.view(rows, columns, 2))
-            h, w = self.geometry.hyper
-            z = words.read(self.hyper_rows(row)).clamp(-128, 127).to(torch.int8).view(h, w, -1)
-        self.predict(vectors)
-        with span("context"):
-            context = net.make_context(self.begin(key, reset), self.prediction, self.space)
+            if kind != KEY:
+                vector_rows.copy_(self.control.vector_rows)
+                mv_restore(self._read(vector_rows, self._lengths[0], differences, first=True), out=self.vectors)
+            z_rows.copy_(self.control.hyper_rows)
+            self._read(z_rows, self._lengths[1], z_symbols, first=kind == KEY)
+            z = space.s8("z", *z_symbols.shape)
+            z.copy_(z_symbols.clamp_(-128, 127))
+        self.predict(kind)
+        context = self.make_context(kind)
         with span("prior"):
-            prior = net.make_prior(context, z, row, self.space)
+            prior = net.make_prior(context, z, row, space)
         with span("entropy"):
             index = prior.rows.flatten()
-            symbols = words.read(*compact(index, index, self.skip))
-            words.check()
-            q = scatter(symbols, index, self.skip).view(prior.rows.shape)
+            _, count = compact(index, index, self.skip, out=(rows, space("count", (1,), torch.int32)))
+            self._read(rows, count, symbols)
+            q = scatter(symbols, index, self.skip, out=space.s16("symbols", *prior.rows.shape).flatten())
         with span("prior"):
-            mean = net.refine(prior, q, row, self.space)
-        return self.finish(q, mean, context, row)
+            mean = net.refine(prior, q.view(prior.rows.shape), row, space)
+        self.finish(q.view(prior.rows.shape), mean, context)

@@ -1,23 +1,26 @@
 """One frame in, one payload out. The reconstruction is made by the decoder's own functions."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import search_rate
-from nvc.codec.payload import VECTOR_TABLES, Payload, vector_table
-from nvc.codec.session import Session
+from nvc.codec.payload import Payload
+from nvc.codec.runner import Download, Runner
+from nvc.codec.session import KEY, Session, kind_of
+from nvc.kernels._tables import GAUSSIAN_ROWS
+from nvc.kernels.choose_rows import choose_rows, class_costs
 from nvc.kernels.compact import compact
 from nvc.kernels.motion_search import motion_search
 from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.pack_s8 import pack_s8
 from nvc.kernels.quantise import quantise
 from nvc.kernels.rans_encode import rans_encode
-from nvc.models.config import PIXELS
+from nvc.models.config import PIXELS, gain_row
 from nvc.models.lowdelay import LowDelay, Planes
 from nvc.models.quantiser import rounding_offsets
 from nvc.trace import span
@@ -27,76 +30,97 @@ class CodedFrame(NamedTuple):
     """A frame's payload and what the decoder will make of it."""
 
     payload: bytes
-    planes: Planes  # padded reconstruction, equal to the decoder's
+    planes: Planes | None  # padded reconstruction, equal to the decoder's; valid until the frame after the next begins
 
 
 class FrameEncoder(Session):
-    """Encodes frames in coding order."""
+    """Encodes frames in coding order. `reconstructions`: whether anybody wants to see them."""
 
-    def __init__(self, network: LowDelay, geometry: Geometry) -> None:
-        super().__init__(network, geometry)
-        self.offsets = rounding_offsets().to(self.device)
-        self.by_number = torch.zeros(1, dtype=torch.int32, device=self.device)  # as many lanes as the symbols are worth
-        self._background = ThreadPoolExecutor(1, "nvc-entropy")
+    def __init__(
+        self, network: LowDelay, geometry: Geometry, runner: Runner | None = None, *, reconstructions: bool = True
+    ) -> None:
+        super().__init__(network, geometry, runner)
+        self._wanted = reconstructions
+        self._offsets, self._costs = rounding_offsets().to(self.device), class_costs(self.cdf)
+        (height, width), chroma = (geometry.height, geometry.width), geometry.chroma
+        self._luma = self.space.u8("luma", *self.reference[0].shape)  # padded for the motion search
+        self._picture = self._luma[:height, :width], self.space.u8("u", *chroma), self.space.u8("v", *chroma)
+        # a keyframe has no vectors: its first segment is empty
+        vectors, z, _ = self.lengths
+        starts = {kind: [vectors if kind == KEY else 0, vectors, vectors + z, 0] for kind in (KEY, "")}
+        self._bounds = {k: torch.tensor(v, dtype=torch.int32, device=self.device) for k, v in starts.items()}
+        self._numbers = self.space("numbers", (3,), torch.int32)
+        self._by_number = torch.zeros(1, dtype=torch.int32, device=self.device)  # as many lanes as are worth it
+        self._choice = self.space.u8("choice", 2)
+        self._under_way: deque[tuple[bool, Download]] = deque()
 
     def encode(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> CodedFrame:
         """Planes uint8 [H, W], 2 x [ceil(H/2), ceil(W/2)] (rows may be strided), qp 0..63."""
-        net, row = self.network, self.row(qp, key)
-        y, u, v = (plane.to(self.device) for plane in (y, u, v))
+        self.begin(y, u, v, qp, key=key, reset=reset)
+        return self.result()
+
+    def begin(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> None:
+        """Start a frame; at most `runner.depth` frames may be under way."""
+        row = gain_row(qp, key)
+        self.control.set(row, self.hyper_table(row), rate=search_rate(qp))
+        self.runner.upload(self.control.device, self.control.host)
+        for target, source in zip(self._picture, (y, u, v), strict=True):
+            self.runner.upload(target, source)
+        kind = kind_of(key, reset)
+        self.runner.run(f"encode {kind}", partial(self._work, kind))
+        wanted = self.reference if self._wanted else ()
+        fetched = self.runner.download(self._numbers, self._choice, self.states, *wanted, long=self.words)
+        self._under_way.append((key, fetched))
+
+    def result(self) -> CodedFrame:
+        """The first of the frames under way."""
+        key, fetched = self._under_way.popleft()
+        numbers, choice, states, *planes = fetched.tensors()
+        n_words, lanes, _ = numbers.tolist()
+        rows = (0, 0) if key else (int(choice[0]) - GAUSSIAN_ROWS, int(choice[1]) - GAUSSIAN_ROWS)
+        payload = Payload(rows, lanes, states, fetched.front(n_words)).pack()
+        return CodedFrame(payload, (planes[0], planes[1], planes[2]) if planes else None)
+
+    def _work(self, kind: str) -> None:
+        net, row, space = self.network, self.control.row, self.space
         with span("pack"):
-            pack_s8(y, u, v, out=self.pixels[:, :, :PIXELS])
-        vectors = None if key else self._search(y, qp)
-        self.predict(vectors)
-        with span("context"):
-            context = net.make_context(self.begin(key, reset), self.prediction, self.space)
+            pack_s8(*self._picture, out=self.pixels[:, :, :PIXELS])
+        if kind != KEY:
+            self._search()
+        self.predict(kind)
+        context = self.make_context(kind)
         with span("analyse"):
-            latent, z = net.analyse(context, self.pixels, row, self.space)
+            latent, z = net.analyse(context, self.pixels, row, space)
         with span("prior"):
-            prior = net.make_prior(context, z, row, self.space)
-            q = self.space.s16("symbols", *latent.shape)
-            first = quantise(latent, prior.mean, prior.rows, self.offsets, 0, self.skip, out=q)
-            mean = net.refine(prior, first, row, self.space)
-            quantise(latent, mean, prior.rows, self.offsets, 2, self.skip, out=q)
-        # one thread's work, which nothing waits for: it goes on beside the reconstruction
-        payload = self._background.submit(self._code, vectors, z, q, prior.rows, row)
-        planes = self.finish(q, mean, context, row)
+            prior = net.make_prior(context, z, row, space)
+            q = space.s16("symbols", *latent.shape)
+            first = quantise(latent, prior.mean, prior.rows, self._offsets, 0, self.skip, out=q)
+            mean = net.refine(prior, first, row, space)
+            quantise(latent, mean, prior.rows, self._offsets, 2, self.skip, out=q)
+        # one thread's or one multiprocessor's work, which nothing waits for: it goes on beside the reconstruction
+        coded = self.runner.beside(partial(self._code, kind, z, q, prior.rows))
+        self.finish(q, mean, context)
         with span("entropy"):
-            return CodedFrame(payload.result(), planes)
+            coded()
 
-    def _search(self, y: Tensor, qp: int) -> Tensor:
-        assert self.reference is not None
-        height, width = self.reference[0].shape
+    def _search(self) -> None:
         with span("search"):
-            if y.shape != (height, width):
-                rows, columns = (torch.arange(n, device=self.device) for n in (height, width))
-                y = y[rows.clamp(max=y.shape[0] - 1)][:, columns.clamp(max=y.shape[1] - 1)]
-            rate = torch.tensor([search_rate(qp)], dtype=torch.int32, device=self.device)
-            return motion_search(y.contiguous(), self.reference[0], rate)  # type: ignore[no-any-return]
+            height, width = self._picture[0].shape
+            self._luma[:height, width:] = self._luma[:height, width - 1 : width]
+            self._luma[height:] = self._luma[height - 1 : height]
+            motion_search(self._luma, self.reference[0], self.control.rate, out=self.vectors)
 
-    def _code(self, vectors: Tensor | None, z: Tensor, q: Tensor, index: Tensor, row: Tensor) -> bytes:
-        index = index.flatten()
-        symbols, count = compact(q.flatten(), index, self.skip)
-        rows, _ = compact(index, index, self.skip)
-        n = int(count)
-        parts = [(z.flatten().to(torch.int16), self.hyper_rows(row)), (symbols[:n], rows[:n])]
-        choice = (0, 0)
-        if vectors is not None:
-            differences = mv_residual(vectors)
-            choice = self._choose_tables(differences)
-            parts.insert(0, (differences.flatten(), self.vector_rows(choice)))
-        else:
-            parts.insert(0, (z.new_zeros(0, dtype=torch.int16), z.new_zeros(0, dtype=torch.uint8)))
-        lengths = [0] + [len(s) for s, _ in parts]
-        bounds = torch.tensor(lengths, dtype=torch.int32, device=self.device).cumsum(0, dtype=torch.int32)
-        all_symbols, all_rows = (torch.cat(column) for column in zip(*parts, strict=True))
-        words, n_words, states, lanes = rans_encode(all_symbols, all_rows, bounds, self.cdf, self.by_number)
-        return Payload(choice, int(lanes), states, words[: int(n_words)]).pack()
-
-    def _choose_tables(self, differences: Tensor) -> tuple[int, int]:
-        """The class rows that code each component in the fewest bits."""
-        d = differences.cpu().numpy().reshape(-1, 2).astype(np.int64)
-        classes = np.sign(d) * np.ceil(np.log2(np.abs(d) + 1)).astype(np.int64) + 127
-        tables = self.cdf.cpu().numpy()[vector_table(0) : vector_table(VECTOR_TABLES)]
-        bits = -np.log2(np.diff(tables, axis=1))
-        costs = [[(np.bincount(classes[:, c], minlength=255) * row).sum() for row in bits] for c in (0, 1)]
-        return int(np.argmin(costs[0])), int(np.argmin(costs[1]))
+    def _code(self, kind: str, z: Tensor, q: Tensor, index: Tensor) -> None:
+        differences, z_symbols, symbols = self.segments(self.symbols)
+        vector_rows, z_rows, rows = self.segments(self.rows)
+        bounds, (n_words, lanes, count) = self._bounds[KEY if kind == KEY else ""], torch.split(self._numbers, 1)
+        if kind != KEY:
+            mv_residual(self.vectors, out=differences)
+            vector_rows.copy_(choose_rows(differences, self._costs, out=self._choice))
+        z_symbols.copy_(z)
+        z_rows.copy_(self.control.hyper_rows)
+        compact(q.flatten(), index.flatten(), self.skip, out=(symbols, count))
+        compact(index.flatten(), index.flatten(), self.skip, out=(rows, count))
+        torch.add(bounds[2:3], count, out=bounds[3:])
+        out = self.words, n_words, self.states, lanes
+        rans_encode(self.symbols, self.rows, bounds, self.cdf, self._by_number, out=out)

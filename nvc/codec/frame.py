@@ -46,7 +46,7 @@ def as_planes(y: Plane, u: Plane, v: Plane, geometry: Geometry) -> tuple[Tensor,
 
 
 def crop(planes: Planes, geometry: Geometry, pts: int, number: int, key: bool, qp: int) -> Frame:
-    """The visible part of padded planes, as views."""
-    (h, w), (ch, cw) = (geometry.height, geometry.width), geometry.chroma
-    y, u, v = (p.cpu().numpy() for p in planes)
-    return Frame(y[:h, :w], u[:ch, :cw], v[:ch, :cw], pts, number, key, qp)
+    """The visible part of padded planes, copied."""
+    shapes = (geometry.height, geometry.width), geometry.chroma, geometry.chroma
+    y, u, v = (p[:h, :w].numpy().copy() for p, (h, w) in zip(planes, shapes, strict=True))
+    return Frame(y, u, v, pts, number, key, qp)

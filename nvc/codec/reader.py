@@ -1,8 +1,9 @@
 """Decoding a stream: an `.nvc` file in, frames out."""
 
+from collections import deque
 from typing import BinaryIO, Self
 
-from nvc.bitstream import DamagedStream, FrameType, Limits, Reader, StreamHeader
+from nvc.bitstream import BitstreamError, DamagedStream, FrameType, Limits, Packet, Reader, StreamHeader
 from nvc.codec.decoder import FrameDecoder
 from nvc.codec.device import choose_device, network_on
 from nvc.codec.frame import Frame, crop
@@ -26,7 +27,8 @@ class Decoder:
         self.model = model or by_identity(self.header.model_id)
         self._geometry = Geometry(self.header.width, self.header.height)
         self._coder = FrameDecoder(network_on(self.model.network, self.device), self._geometry)
-        self._damage: DamagedStream | None = None
+        self._under_way: deque[tuple[Packet, int]] = deque()
+        self._end: Exception | None = None  # what follows the frames under way
 
     @property
     def frame_count(self) -> int | None:
@@ -39,7 +41,9 @@ class Decoder:
         Raises ValueError when the stream has no such frame.
         """
         at = self._reader.seek_frame(number)
-        self._damage = None
+        self._coder.abandon()
+        self._under_way.clear()
+        self._end = None
         for _ in range(at, number):
             if next(self, None) is None:
                 raise ValueError(f"the stream has no frame {number}")
@@ -48,14 +52,36 @@ class Decoder:
         return self
 
     def __next__(self) -> Frame:
-        if self._damage is not None:  # what follows refers to a frame that was never made
-            raise self._damage
+        while self._end is None and len(self._under_way) < self._coder.runner.depth:
+            self._begin()
+        if not self._under_way:
+            assert self._end is not None
+            raise self._end
+        packet, number = self._under_way.popleft()
+        try:
+            planes = self._coder.result()
+        except DamagedStream as error:
+            self._under_way.clear()  # they refer to a frame that was never made
+            self._end = _damage(number, error)
+            raise self._end from error
+        return crop(planes, self._geometry, packet.pts, number, packet.type is FrameType.KEY, packet.qp)
+
+    def _begin(self) -> None:
+        """Begin the next frame, or note why there is none."""
         number = self._reader.frame
-        packet = next(self._reader)
+        try:
+            packet = next(self._reader)
+        except (StopIteration, BitstreamError) as error:
+            self._end = error
+            return
         key = packet.type is FrameType.KEY
         try:
-            planes = self._coder.decode(packet.payload, packet.qp, key=key, reset=packet.reset)
+            self._coder.begin(packet.payload, packet.qp, key=key, reset=packet.reset)
         except DamagedStream as error:
-            self._damage = DamagedStream(f"Frame {number} is damaged. {error}", number)
-            raise self._damage from error
-        return crop(planes, self._geometry, packet.pts, number, key, packet.qp)
+            self._end = _damage(number, error)
+        else:
+            self._under_way.append((packet, number))
+
+
+def _damage(number: int, error: DamagedStream) -> DamagedStream:
+    return DamagedStream(f"Frame {number} is damaged. {error}", number)

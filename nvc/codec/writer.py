@@ -1,5 +1,6 @@
 """Encoding a stream: frames in, an `.nvc` file out."""
 
+from collections import deque
 from fractions import Fraction
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
@@ -18,14 +19,24 @@ class Written(NamedTuple):
     """What became of one frame: its packet's size in bytes, 12 of overhead included, and its reconstruction."""
 
     size: int
-    frame: Frame
+    qp: int
+    key: bool
+    frame: Frame | None  # None when the encoder was told that nobody wants it
+
+
+class _Begun(NamedTuple):
+    kind: FrameType
+    qp: int
+    pts: int
+    reset: bool
 
 
 class Encoder:
     """Encodes 8-bit 4:2:0 frames to a binary file object, which stays the caller's to close.
 
     qp 0..63 (higher is better quality), keyint: frames from one keyframe to the next, -1 for the first only. `model`
-    defaults to the shipped weights of `preset`. Other keywords are fields of StreamHeader: colour, aspect, rotation.
+    defaults to the shipped weights of `preset`. reconstructions: whether anybody wants to see them. Other keywords are
+    fields of StreamHeader: colour, aspect, rotation.
     Raises CodecError for settings out of range, ModelError, DeviceError, and BitstreamError's LimitExceeded.
     """
 
@@ -43,6 +54,7 @@ class Encoder:
         model: Model | None = None,
         device: str = "auto",
         start_pts: int = 0,
+        reconstructions: bool = True,
         **header: object,
     ) -> None:
         if not 0 <= qp <= QP_MAX:
@@ -66,12 +78,15 @@ class Encoder:
             **header,  # type: ignore[arg-type]
         )
         self._geometry = Geometry(width, height)
-        self._coder = FrameEncoder(network_on(self.model.network, self.device), self._geometry)
+        network = network_on(self.model.network, self.device)
+        self._coder = FrameEncoder(network, self._geometry, reconstructions=reconstructions)
         self._writer = Writer(sink, self.header)
-        self._distance = 0
+        self._under_way: deque[_Begun] = deque()
+        self._begun = self._distance = 0
 
     @property
     def frame_count(self) -> int:
+        """Frames written so far."""
         return self._writer.frame_count
 
     @property
@@ -81,23 +96,37 @@ class Encoder:
 
     def write(self, y: Plane, u: Plane, v: Plane, pts: int | None = None) -> Written:
         """Encode one frame; `pts` in ticks of the time base, rising (default: one tick after another)."""
-        number = self._writer.frame_count
+        *_, last = *self.push(y, u, v, pts), *self.flush()
+        return last
+
+    def push(self, y: Plane, u: Plane, v: Plane, pts: int | None = None) -> list[Written]:
+        """Begin a frame like `write`; what has become of the one before it, if its device works on two at a time."""
         planes = as_planes(y, u, v, self._geometry)
-        key = number == 0 or (self.keyint > 0 and self._distance == self.keyint)
+        key = self._begun == 0 or (self.keyint > 0 and self._distance == self.keyint)
         self._distance = 0 if key else self._distance
-        distance = self._distance
-        reset = is_reset(distance)
-        pts = self.header.start_pts + number if pts is None else pts
-        qp = frame_qp(self.qp, distance)
-        coded = self._coder.encode(*planes, qp, key=key, reset=reset)
-        kind = FrameType.KEY if key else FrameType.INTER
-        before = self._writer.size
-        self._writer.write(Packet(kind, qp, pts, coded.payload, reset))
-        self._distance += 1
-        return Written(self._writer.size - before, crop(coded.planes, self._geometry, pts, number, key, qp))
+        qp, reset = frame_qp(self.qp, self._distance), is_reset(self._distance)
+        pts = self.header.start_pts + self._begun if pts is None else pts
+        self._coder.begin(*planes, qp, key=key, reset=reset)
+        self._under_way.append(_Begun(FrameType.KEY if key else FrameType.INTER, qp, pts, reset))
+        self._begun, self._distance = self._begun + 1, self._distance + 1
+        return [self._finish()] if len(self._under_way) >= self._coder.runner.depth else []
+
+    def flush(self) -> list[Written]:
+        """What has become of the frames still under way."""
+        return [self._finish() for _ in range(len(self._under_way))]
+
+    def _finish(self) -> Written:
+        begun, number, before = self._under_way.popleft(), self._writer.frame_count, self._writer.size
+        coded = self._coder.result()
+        self._writer.write(Packet(begun.kind, begun.qp, begun.pts, coded.payload, begun.reset))
+        key, frame = begun.kind is FrameType.KEY, None
+        if coded.planes is not None:
+            frame = crop(coded.planes, self._geometry, begun.pts, number, key, begun.qp)
+        return Written(self._writer.size - before, begun.qp, key, frame)
 
     def close(self) -> None:
-        """Write the index and the end of the stream."""
+        """Write what is under way, the index and the end of the stream."""
+        self.flush()
         self._writer.close()
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ __all__ = ["TABLE"]
 
 NAMES = (
     "block_s16",
+    "choose_rows",
     "compact",
     "conv1x1_s16",
     "conv1x1_u8",

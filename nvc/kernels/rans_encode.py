@@ -202,7 +202,9 @@ def cpu(
         out = words, n_words, torch.empty(MAX_LANES, dtype=torch.int64), torch.empty(1, dtype=torch.int32)
     *results, used = out
     used[0] = int(lanes) or lane_count(int(bounds[-1] - bounds[0]))
-    _encode(symbols.numpy(), rows.numpy(), bounds.numpy(), cdf.numpy(), *(t.numpy() for t in results), int(used))
+    operands: list[Any] = [t.numpy() for t in (symbols, rows, bounds, cdf, *results)]
+    operands.append(int(used))
+    _encode(*operands)
     return out
 
 

@@ -75,10 +75,6 @@ class LowDelay(nn.Module):
         self.recon_head = Conv(n, 2 * PIXELS, ROWS)
         self.register_buffer("row0", torch.zeros(1, dtype=torch.int32), persistent=False)
 
-    def empty_memory(self, h: int, w: int, intra: bool) -> Tensor:
-        """int16 [h, w, C] memory of a frame that has none."""
-        return self.memory[int(intra)].expand(h, w, -1).contiguous()
-
     def make_context(self, memory: Tensor, prediction: Tensor, space: Workspace) -> Tensor:
         """memory int16 [h, w, C], prediction int8 [h, w, 96] -> int16 [h, w, C]."""
         x = space.s16("context", *memory.shape)
@@ -118,15 +114,23 @@ class LowDelay(nn.Module):
         return refine_mean(self.step(s, space), prior.mean, *self.step_head.tables, row, out=out)  # type: ignore[no-any-return]
 
     def synthesise(
-        self, q: Tensor, mean: Tensor, context: Tensor, prediction: Tensor, row: Tensor, space: Workspace
-    ) -> tuple[Tensor, Planes]:
-        """Symbols and refined means -> the next memory int16 [h, w, C] and planes uint8 [8h, 8w], 2 x [4h, 4w].
+        self,
+        q: Tensor,
+        mean: Tensor,
+        context: Tensor,
+        prediction: Tensor,
+        row: Tensor,
+        space: Workspace,
+        out: tuple[Tensor, Planes],
+    ) -> None:
+        """Symbols and refined means -> `out`: the next memory int16 [h, w, C], planes uint8 [8h, 8w], 2 x [4h, 4w].
 
-        The planes are new tensors; the memory takes the place of the one before it.
+        The memory may be the one that the context was made from, the planes those of the prediction.
         """
+        memory, planes = out
         x = dequant_s16(q, mean, self.ginv, row, 2, out=space.s16("latent", *q.shape))
         up, ctx = self.decoder_up, self.decoder_context
         tables = (up.weight, ctx.weight, up.bias, up.mult, ctx.bias, ctx.mult)
-        memory = self.decoder(latent_up_s16(x, context, *tables, row, out=space.s16("memory", *context.shape)), space)
+        self.decoder(latent_up_s16(x, context, *tables, row, out=memory), space)
         g = self.recon(memory, space, out=space.s16("recon", *context.shape))
-        return memory, recon_u8(g, prediction, *self.recon_head.tables, row)
+        recon_u8(g, prediction, *self.recon_head.tables, row, out=planes)
