@@ -1,10 +1,14 @@
 """A whole session through the Triton kernels gives the CPU's bytes: on a GPU if there is one, else interpreted."""
 
+from collections import Counter
 from contextlib import nullcontext
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from triton.runtime.interpreter import GridExecutor
 
 from nvc.codec.decoder import FrameDecoder
 from nvc.codec.device import network_on
@@ -19,19 +23,46 @@ QPS = 14, 6, 20, 9  # few symbols: one lane codes them one by one
 RESET = 2
 
 
+class Counted(TorchDispatchMode):
+    """Counts launches, and the torch operations outside of them, as `made` and `asked`."""
+
+    def __enter__(self):
+        self.made, self.inside, self.asked = 0, False, Counter()
+        launch = GridExecutor.__call__
+
+        def call(executor, *args, **kwargs):
+            self.made, self.inside = self.made + 1, True
+            launch(executor, *args, **kwargs)
+            self.inside = False
+
+        self.patch = patch.object(GridExecutor, "__call__", call)
+        self.patch.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.patch.__exit__(*error)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if not self.inside and not func.is_view:
+            self.asked[func.overloadpacket.__name__] += 1
+        return func(*args, **kwargs or {})
+
+
 class Recorded(Direct):
     """A GPU's runner without one: work of a name is done as it was when it was new, with what it held on to then.
 
-    No thread: the interpreter has one state for the process.
+    No thread: the interpreter has one state for the process. `counts` has what the last work of each name asked for.
     """
 
     depth = 2
 
     def __init__(self):
-        self.works = {}
+        self.works, self.counts = {}, {}
 
     def run(self, name, work):
-        self.works.setdefault(name, work)()
+        with Counted() as self.counts[name]:
+            self.works.setdefault(name, work)()
 
     def beside(self, work):
         work()
@@ -94,11 +125,20 @@ def coded(network):
     return list(encode(network))
 
 
+def expect_no_more(runner, name, launches, operations):
+    """Of launches and of torch's operations in a frame's work: each is time that nothing else can use."""
+    if runner is not None:
+        counts = runner.counts[name]
+        assert (counts.made, counts.asked) == (launches, Counter(operations))
+
+
 def test_a_gpu_encoder_writes_the_same_bytes(coded, gpu):
     for want, got in zip(coded, encode(*gpu), strict=True):
         assert got.payload == want.payload
         for a, b in zip(got.planes, want.planes, strict=True):
             assert torch.equal(a.cpu(), b)
+    # padding; symbols, rows and a bound of the coder; scratch of the motion search and of the compaction
+    expect_no_more(gpu[1], "encode inter", 66, {"copy_": 5, "add": 1, "empty": 3, "empty_like": 1})
 
 
 def test_a_gpu_decoder_makes_the_same_pictures(coded, gpu):
@@ -106,3 +146,4 @@ def test_a_gpu_decoder_makes_the_same_pictures(coded, gpu):
     for want, planes in zip(coded, decode(network, [frame.payload for frame in coded], runner), strict=True):
         for a, b in zip(planes, want.planes, strict=True):
             assert torch.equal(a.cpu(), b)
+    expect_no_more(runner, "decode inter", 44, {"copy_": 3, "clamp_": 1, "empty": 2})

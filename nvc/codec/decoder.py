@@ -97,7 +97,7 @@ class FrameDecoder(Session):
             prior = net.make_prior(context, z, row, space)
         with span("entropy"):
             index = prior.rows.flatten()
-            _, count = compact(index, index, self.skip, out=(rows, space("count", (1,), torch.int32)))
+            _, count = compact(index, self.skip, out=(rows, space("count", (1,), torch.int32)))
             self._read(rows, count, symbols)
             q = scatter(symbols, index, self.skip, out=space.s16("symbols", *prior.rows.shape).flatten())
         with span("prior"):

@@ -119,8 +119,7 @@ class FrameEncoder(Session):
             vector_rows.copy_(choose_rows(differences, self._costs, out=self._choice))
         z_symbols.copy_(z)
         z_rows.copy_(self.control.hyper_rows)
-        compact(q.flatten(), index.flatten(), self.skip, out=(symbols, count))
-        compact(index.flatten(), index.flatten(), self.skip, out=(rows, count))
+        compact(index.flatten(), self.skip, q.flatten(), out=(rows, count, symbols))
         torch.add(bounds[2:3], count, out=bounds[3:])
         out = self.words, n_words, self.states, lanes
         rans_encode(self.symbols, self.rows, bounds, self.cdf, self._by_number, out=out)

@@ -1,14 +1,16 @@
-"""Front-packs the elements that are coded: those whose table row is above `skip`.
+"""Front-packs what is coded: the elements whose table row is above `skip`.
 
-    packed = the x[i] with index[i] > skip, in order, then zeros
+    rows   = the index[i] > skip, in order, then zeros
     count  = how many there are
+    packed = the x[i] with index[i] > skip, in order, then zeros
 
-    name    shape  dtype            range
-    x       [M]    int16 or uint8   full      e.g. the symbols, or `index` itself: the rows of the coded symbols
-    index   [M]    uint8            full      row of the probability table
-    skip                            -1 .. 255
-    packed  [M]    dtype of x
-    count   [1]    int32            0 .. M    stays on the device: the coders take it as data
+    name    shape  dtype   range
+    index   [M]    uint8   full      row of the probability table
+    skip                   -1 .. 255
+    x       [M]    int16   full      the symbols; None in a decoder, which has none yet: then there is no `packed`
+    rows    [M]    uint8
+    count   [1]    int32   0 .. M    stays on the device: the coders take it as data
+    packed  [M]    int16
 
 `scatter` is the inverse. In parallel the place of an element is a prefix sum over `index > skip`.
 """
@@ -25,52 +27,69 @@ from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import compact as gpu
 
 
-def _check(x: Tensor, index: Tensor) -> None:
-    if x.dtype not in (torch.int16, torch.uint8) or index.dtype != torch.uint8:
-        raise ValueError(f"compact: types {x.dtype}, {index.dtype} are not int16 or uint8, uint8")
-    if x.dim() != 1 or x.shape != index.shape:
-        raise ValueError(f"compact: shapes {tuple(x.shape)} and {tuple(index.shape)} are not one [M]")
+def _check(index: Tensor, x: Tensor | None) -> None:
+    if index.dtype != torch.uint8 or index.dim() != 1:
+        raise ValueError(f"compact: index {index.dtype} {tuple(index.shape)} is not uint8 [M]")
+    if x is not None:
+        ops.expect("compact: x", x, (*index.shape,), torch.int16)
 
 
-def reference(x: Tensor, index: Tensor, skip: int) -> tuple[Tensor, Tensor]:
-    _check(x, index)
-    kept = x[index.long() > skip]
-    packed = torch.zeros_like(x)
-    packed[: len(kept)] = kept
-    return packed, torch.tensor([len(kept)], dtype=torch.int32)
+def _outputs(index: Tensor, x: Tensor | None, out: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    shape = (*index.shape,)
+    forms = [(shape, torch.uint8), ((1,), torch.int32), (shape, torch.int16)][: 2 if x is None else 3]
+    given = out or (None,) * len(forms)
+    return tuple(ops.output("compact", t, *form, index.device) for t, form in zip(given, forms, strict=True))
+
+
+def reference(index: Tensor, skip: int, x: Tensor | None = None) -> tuple[Tensor, ...]:
+    _check(index, x)
+    coded = index.long() > skip
+
+    def pack(values: Tensor) -> Tensor:
+        packed = torch.zeros_like(values)
+        packed[: int(coded.sum())] = values[coded]
+        return packed
+
+    count = coded.sum(dtype=torch.int32)[None]
+    return (pack(index), count) if x is None else (pack(index), count, pack(x))
 
 
 @compiled
-def _compact(x, index, skip, packed, count):
+def _compact(x, index, skip, packed):
     n = np.int64(0)
-    for i in range(x.size):  # always written, sometimes kept: no branch to mispredict, and n <= i
+    for i in range(index.size):  # always written, sometimes kept: no branch to mispredict, and n <= i
         packed[n] = x[i]
         n += np.int64(np.int32(index[i]) > skip)
     packed[n:] = 0
-    count[0] = n
+    return n
 
 
-def cpu(x: Tensor, index: Tensor, skip: int, *, out: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-    _check(x, index)
-    packed, count = (torch.empty_like(x), torch.empty(1, dtype=torch.int32)) if out is None else out
-    _compact(x.numpy(), index.numpy(), np.int32(skip), packed.numpy(), count.numpy())
-    return packed, count
+def cpu(
+    index: Tensor, skip: int, x: Tensor | None = None, *, out: tuple[Tensor, ...] | None = None
+) -> tuple[Tensor, ...]:
+    _check(index, x)
+    rows, count, *packed = out = _outputs(index, x, out)
+    i = index.numpy()
+    count[0] = _compact(i, i, np.int32(skip), rows.numpy())
+    if x is not None:
+        _compact(x.numpy(), i, np.int32(skip), packed[0].numpy())
+    return out
 
 
-def launch(x: Tensor, index: Tensor, skip: int, *, out: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-    _check(x, index)
-    packed, count = out or (None, None)
-    packed = ops.output("compact", packed, (*x.shape,), x.dtype, x.device)
-    count = ops.output("compact", count, (1,), torch.int32, x.device)
-    ops.expect_launchable("compact", x, index, packed, count)
-    gpu.run(x, index, skip, packed, count)
-    return packed, count
+def launch(
+    index: Tensor, skip: int, x: Tensor | None = None, *, out: tuple[Tensor, ...] | None = None
+) -> tuple[Tensor, ...]:
+    _check(index, x)
+    rows, count, *packed = out = _outputs(index, x, out)
+    ops.expect_launchable("compact", index, x, *out)
+    gpu.run(index, skip, x, rows, count, packed[0] if packed else None)
+    return out
 
 
 def make(case: Case, fill: Fill) -> dict[str, Any]:
-    M, skip, wide = case
-    x = fill((M,), -2048, 2048, torch.int16) if wide else fill((M,), 0, 255, torch.uint8)
-    return {"x": x, "index": fill((M,), 0, 63, torch.uint8), "skip": skip}
+    M, skip, symbols = case
+    x = fill((M,), -2048, 2048, torch.int16) if symbols else None
+    return {"index": fill((M,), 0, 63, torch.uint8), "skip": skip, "x": x}
 
 
 compact = Kernel(
@@ -80,6 +99,6 @@ compact = Kernel(
     launch=launch,
     make=make,
     cases=((1000, 31, 1), (1000, 5, 0), (1, 0, 1), (0, 0, 1), (129, -1, 0), (4096, 63, 1)),
-    bench_cases=((23 * 40 * 128, 5, 1), (68 * 120 * 128, 5, 1)),
-    cost=lambda case: Cost(bytes=case[0] * (5 if case[2] else 3), macs=0),
+    bench_cases=((23 * 40 * 256, 5, 0), (68 * 120 * 256, 5, 0), (68 * 120 * 256, 5, 1)),
+    cost=lambda case: Cost(bytes=case[0] * (6 if case[2] else 2), macs=0),
 )

@@ -12,12 +12,13 @@ from nvc.kernels.gpu._rank import ranked
 @triton.jit
 def _kernel(
     # inputs
-    x_ptr,  # int16 or uint8 [M]
+    x_ptr,  # int16 [M] or None
     index_ptr,  # uint8 [M]
     counts_ptr,  # int32, one for each program
     # outputs
-    packed_ptr,  # [M], as x
+    rows_ptr,  # uint8 [M]
     count_ptr,  # int32 [1]
+    packed_ptr,  # int16 [M] or None
     # sizes
     M,
     skip,
@@ -26,14 +27,17 @@ def _kernel(
     BLOCK_K: tl.constexpr,  # power of two >= number of programs
 ):
     i, coded, rank, total = ranked(index_ptr, counts_ptr, M, skip, CHUNK, BLOCK_K)
-    tl.store(packed_ptr + rank, tl.load(x_ptr + i, mask=coded, other=0), mask=coded)
-    zeros = tl.zeros((CHUNK,), dtype=packed_ptr.dtype.element_ty)
-    tl.store(packed_ptr + i, zeros, mask=(i >= total) & (i < M))
+    zeros, behind = tl.zeros((CHUNK,), dtype=tl.int32), (i >= total) & (i < M)
+    tl.store(rows_ptr + rank, tl.load(index_ptr + i, mask=coded, other=0), mask=coded)
+    tl.store(rows_ptr + i, zeros.to(tl.uint8), mask=behind)
+    if x_ptr is not None:
+        tl.store(packed_ptr + rank, tl.load(x_ptr + i, mask=coded, other=0), mask=coded)
+        tl.store(packed_ptr + i, zeros.to(tl.int16), mask=behind)
     if tl.program_id(0) == 0:
         tl.store(count_ptr, total)
 
 
-def run(x: Tensor, index: Tensor, skip: int, packed: Tensor, count: Tensor) -> None:
+def run(index: Tensor, skip: int, x: Tensor | None, rows: Tensor, count: Tensor, packed: Tensor | None) -> None:
     """Operands as in the contract, checked and contiguous."""
     counts, grid, blocks = count_chunks(index, skip)
-    _kernel[grid](x, index, counts, packed, count, x.shape[0], skip, **blocks)
+    _kernel[grid](x, index, counts, rows, count, packed, index.shape[0], skip, **blocks)
