@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from files import raw, sound, y4m
 
 import nvc
@@ -344,6 +345,29 @@ def test_a_gpu_that_is_not_there(work, tmp_path, call, monkeypatch):
     for device in ("cuda", "cuda:1", "tpu"):
         refused(call("encode", work / "clip.y4m", "-o", tmp_path / "o.nvc", "--device", device), 6, device)
         refused(call("decode", work / "clip.nvc", "-o", tmp_path / "o.yuv", "--device", device), 6, device)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "not enough memory left"),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure\nmore"), "unspecified launch failure"),
+    ],
+    ids=["memory", "lost"],
+)
+def test_a_device_that_fails_in_the_middle(error, said, work, tmp_path, call, monkeypatch):
+    frames = iter(range(2))
+
+    def fail(self, name, work):
+        if next(frames, None) is None:
+            raise error
+        work()
+
+    monkeypatch.setattr("nvc.codec.runner.Direct.run", fail)
+    refused(call("encode", work / "clip.y4m", "-o", tmp_path / "o.nvc", "--quiet"), 6, said)
+    assert leftovers(tmp_path) == []
+    refused(call("decode", work / "clip.nvc", "-o", tmp_path / "o.mkv", "--quiet"), 6, said)
     assert leftovers(tmp_path) == []
 
 

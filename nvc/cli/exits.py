@@ -38,6 +38,8 @@ _CODES = {
     ("nvc.bitstream.errors", "BitstreamError"): STREAM,
     ("nvc.codec.errors", "DeviceError"): DEVICE,
     ("nvc.codec.errors", "CodecError"): USAGE,
+    ("torch", "OutOfMemoryError"): DEVICE,
+    ("torch", "AcceleratorError"): DEVICE,
     ("builtins", "MemoryError"): DEVICE,
     ("builtins", "OSError"): MEDIA,
 }
@@ -58,6 +60,10 @@ def sentence(error: BaseException) -> str:
     """What to tell the user about it."""
     if isinstance(error, MemoryError):
         return "not enough memory for pictures of this size"
+    if type(error).__module__ == "torch":
+        if type(error).__name__ == "OutOfMemoryError":
+            return "the device has not enough memory left for pictures of this size"
+        return f"the device failed: {str(error).splitlines()[0]}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)
