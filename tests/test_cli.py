@@ -371,6 +371,26 @@ def test_a_device_that_fails_in_the_middle(error, said, work, tmp_path, call, mo
     assert leftovers(tmp_path) == []
 
 
+def test_several_inputs(work, tmp_path, call):
+    (tmp_path / "b.y4m").write_bytes(y4m(frames=2))
+    (tmp_path / "bad.y4m").write_bytes(b"nothing")
+    inputs = work / "clip.y4m", tmp_path / "bad.y4m", tmp_path / "b.y4m"
+    out = tmp_path / "out"
+    refused(call("encode", *inputs, "-o", out), 2, "not a folder")
+    out.mkdir()
+    code, said, err = call("encode", *inputs, "-o", out, "--keyint", 3, "--jobs", 2, "--json", tmp_path / "f.json")
+    assert code == 3
+    assert "bad.y4m" in err
+    assert f"{FRAMES} frames" in said
+    assert leftovers(out) == ["b.nvc", "clip.nvc"]
+    assert (out / "clip.nvc").read_bytes() == (work / "clip.nvc").read_bytes(), "two at a time changed the bytes"
+    files = json.loads((tmp_path / "f.json").read_text())["files"]
+    assert [(Path(f["input"]).name, f["frames"]) for f in files] == [("clip.y4m", FRAMES), ("b.y4m", 2)]
+    refused(call("encode", inputs[0], inputs[2], "-o", out), 2, "exists")
+    refused(call("encode", inputs[0], inputs[0], "-o", out, "-y"), 2, "both")
+    refused(call("encode", inputs[0], "-", "-o", out, "-y"), 2, "standard input")
+
+
 def test_unwritable_output(work, tmp_path, call):
     (tmp_path / "file").touch()
     for folder in ("missing", "file"):

@@ -1,8 +1,10 @@
-"""`nvc encode`: a video in, an `.nvc` file out."""
+"""`nvc encode`: videos in, `.nvc` files out."""
 
 import argparse
+import os
 import sys
 from contextlib import ExitStack
+from typing import Any
 
 from nvc.cli import exits
 from nvc.cli.console import remark, say
@@ -10,6 +12,7 @@ from nvc.cli.options import (
     add_output_options,
     add_range_options,
     add_run_options,
+    count,
     interval,
     quality,
     rate,
@@ -19,8 +22,19 @@ from nvc.cli.options import (
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("input", metavar="IN", help="a video file, raw .yuv, frame_%%05d.png, or - for y4m on a pipe")
-    parser.add_argument("-o", dest="output", metavar="OUT.nvc", required=True, help="output file, or - for a pipe")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="IN", help="a video file, raw .yuv, frame_%%05d.png, or - for y4m on a pipe"
+    )
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="OUT.nvc",
+        required=True,
+        help="output file, - for a pipe, or for several inputs a folder, where a.mp4 becomes a.nvc",
+    )
+    parser.add_argument(
+        "--jobs", type=count, default=1, metavar="N", help="of several inputs, encode N at a time (default: 1)"
+    )
     parser.add_argument(
         "--fast",
         dest="preset",
@@ -50,44 +64,54 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encode. Returns the exit code."""
-    from nvc.api.encoding import encode
-    from nvc.cli.outputs import JsonOutput, check_outputs
-    from nvc.cli.progress import ProgressLine
-    from nvc.cli.report import fields, summary
-    from nvc.cli.signals import graceful
+    from nvc.cli.batch import encode_all, into_folder
+    from nvc.cli.outputs import check_outputs
     from nvc.codec.threads import set_threads
 
-    if args.input.lower().endswith(".yuv") and args.size is None:
-        raise exits.UsageError("raw .yuv video does not say how large its pictures are; add --size WxH")
-    check_outputs([args.input], [args.output, args.json], args.overwrite)
+    for name in args.inputs:
+        if name.lower().endswith(".yuv") and args.size is None:
+            raise exits.UsageError("raw .yuv video does not say how large its pictures are; add --size WxH")
+    several = len(args.inputs) > 1 or os.path.isdir(args.output)
+    outputs = into_folder(args.inputs, args.output) if several else [args.output]
+    check_outputs(args.inputs, [*outputs, args.json], args.overwrite)
     if args.output == "-" and sys.stdout.isatty():
         raise exits.UsageError("an .nvc stream is not for a terminal; redirect standard output or name a file")
     if args.threads:
         set_threads(args.threads)
+    options = {
+        "qp": args.qp,
+        "keyint": args.keyint,
+        "preset": args.preset,
+        "start": args.start,
+        "frames": args.frames,
+        "size": args.size,
+        "fps": args.fps,
+        "pix_fmt": args.pix_fmt,
+        "device": args.device,
+        "overwrite": True,
+        "psnr": args.psnr,
+        "md5": args.json is not None,
+    }
+    if several:
+        return encode_all(dict(zip(args.inputs, outputs, strict=True)), options, args.jobs, args.json, args.quiet)
+    return _encode(args.inputs[0], args.output, options, args.json, args.quiet)
+
+
+def _encode(source: str, target: str, options: dict[str, Any], figures: str | None, quiet: bool) -> int:
+    from nvc.api.encoding import encode
+    from nvc.cli.outputs import JsonOutput
+    from nvc.cli.progress import ProgressLine
+    from nvc.cli.report import fields, summary
+    from nvc.cli.signals import graceful
+
     with ExitStack() as stack:
-        record = JsonOutput(args.json, stack)
+        record = JsonOutput(figures, stack)
         stop = stack.enter_context(graceful())
-        with ProgressLine(stop, args.quiet) as progress:
-            result = encode(
-                args.input,
-                args.output,
-                qp=args.qp,
-                keyint=args.keyint,
-                preset=args.preset,
-                start=args.start,
-                frames=args.frames,
-                size=args.size,
-                fps=args.fps,
-                pix_fmt=args.pix_fmt,
-                device=args.device,
-                overwrite=True,
-                psnr=args.psnr,
-                md5=args.json is not None,
-                observer=progress,
-            )
-        if not args.quiet:
-            say(summary(args.output, result), stdout_is_data="-" in (args.output, args.json))
+        with ProgressLine(stop, quiet) as progress:
+            result = encode(source, target, **options, observer=progress)
+        if not quiet:
+            say(summary(target, result), stdout_is_data="-" in (target, figures))
         if result.interrupted:
-            remark(f"nvc: interrupted; {args.output} holds the {len(result.frames)} frames before that")
-        record.write(fields("encode", args.input, args.output, result))
+            remark(f"nvc: interrupted; {target} holds the {len(result.frames)} frames before that")
+        record.write(fields("encode", source, target, result))
     return exits.INTERRUPTED if result.interrupted else exits.OK

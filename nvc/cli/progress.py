@@ -15,7 +15,7 @@ from nvc.cli.signals import Stop
 INTERVAL = 5.0  # seconds between plain lines
 
 
-class _Frames(ProgressColumn):
+class FrameCount(ProgressColumn):
     """Done / total, the total where it is known."""
 
     def render(self, task: Task) -> Text:
@@ -37,7 +37,7 @@ class ProgressLine(Observer):
         self._what, self._total = what, total
         self._began = self._said = time.monotonic()
         if self._console.is_terminal and not self._quiet:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(28), _Frames())
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(28), FrameCount())
             figures = TextColumn("{task.fields[figures]}", markup=False)
             self._live = Progress(*columns, figures, TextColumn("ETA"), TimeRemainingColumn(), console=self._console)
             self._task = self._live.add_task(what, total=total, figures="")
