@@ -79,6 +79,11 @@ class FrameDecoder(Session):
         rans_decode(*operands, out=(out.flatten(), self._end_states, self._cursor))
         return out
 
+    def _read_hyper(self, kind: str, rows: Tensor, symbols: Tensor, z: Tensor) -> None:
+        rows.copy_(self.control.hyper_rows)
+        self._read(rows, self._lengths[1], symbols, first=kind == KEY)
+        z.copy_(symbols.clamp_(-128, 127))
+
     def _work(self, kind: str) -> None:
         net, row, space = self.network, self.control.row, self.space
         vector_rows, z_rows, rows = self.segments(self.rows)
@@ -87,12 +92,12 @@ class FrameDecoder(Session):
             if kind != KEY:
                 vector_rows.copy_(self.control.vector_rows)
                 mv_restore(self._read(vector_rows, self._lengths[0], differences, first=True), out=self.vectors)
-            z_rows.copy_(self.control.hyper_rows)
-            self._read(z_rows, self._lengths[1], z_symbols, first=kind == KEY)
             z = space.s8("z", *z_symbols.shape)
-            z.copy_(z_symbols.clamp_(-128, 127))
+            z_read = self.runner.beside(partial(self._read_hyper, kind, z_rows, z_symbols, z))
         self.predict(kind)
         context = self.make_context(kind)
+        with span("entropy"):
+            z_read()
         with span("prior"):
             prior = net.make_prior(context, z, row, space)
         with span("entropy"):

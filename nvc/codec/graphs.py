@@ -69,8 +69,7 @@ class Graphs:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._compute, self._side, self._up, self._down = (Stream(device) for _ in range(4))  # type: ignore[no-untyped-call]
-        # tensors made so far were filled on the default stream
-        self._compute.wait_stream(torch.cuda.default_stream(device))
+        self._settled = False
         self._rings: dict[int, _Ring] = {}
         self._graphs: dict[str, CUDAGraph | None] = {}
         self._pool = torch.cuda.graph_pool_handle()
@@ -81,6 +80,9 @@ class Graphs:
         return self._rings[like.data_ptr()].next()
 
     def upload(self, target: Tensor, source: Tensor) -> None:
+        if not self._settled:  # the session's tensors were filled on the default stream
+            torch.cuda.synchronize(self._device)
+            self._settled = True
         stage = self._stage(target)
         stage.free.synchronize()
         host, device = stage.view(source.shape)
@@ -102,7 +104,9 @@ class Graphs:
             if graph is None:
                 torch.cuda.synchronize(self._device)
                 graph = self._graphs[name] = CUDAGraph()
-                with torch.cuda.graph(graph, pool=self._pool, stream=self._compute):
+                # other threads may be at work for other streams of video
+                mode = "thread_local"
+                with torch.cuda.graph(graph, pool=self._pool, stream=self._compute, capture_error_mode=mode):
                     work()
             graph.replay()
 
