@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.nvc-installed
 TESTABLE := $(VENV)/.nvc-testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-gpu lint fmt type golden kernels bench clean
+.PHONY: help demo test test-fast test-gpu gpu-run lint fmt type golden kernels roofline bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,8 +26,11 @@ test: lint type test-fast ## everything that needs no GPU: lint, types, pytest
 test-fast: $(TESTABLE) ## pytest only
 	$(BIN)/python -m pytest
 
-test-gpu: $(TESTABLE) ## pytest on a CUDA GPU; fails without one
+test-gpu: $(TESTABLE) ## pytest on a CUDA GPU: kernels, sessions and streams there too; fails without one
 	$(BIN)/python -m pytest --require-cuda
+
+gpu-run: $(TESTABLE) ## tests, cross-device decoding, benchmarks and roofline on a CUDA GPU, in nine minutes
+	PYTHON=$(BIN)/python profiling/gpu_run.sh
 
 lint: $(TESTABLE) ## ruff: rules and format
 	$(BIN)/ruff check
@@ -45,6 +48,9 @@ golden: $(TESTABLE) ## rewrite the frozen digests: a new version of the bitstrea
 
 kernels: $(TESTABLE) ## rewrite docs/KERNELS.md: compiled for every GPU, without one, and predicted times
 	$(BIN)/python -m profiling.kernels
+
+roofline: $(TESTABLE) ## rewrite docs/roofline.png: what frames cost, against the ceilings of a GPU
+	$(BIN)/python -m profiling.roofline --picture docs/roofline.png
 
 bench: $(TESTABLE) ## speed from file to file, and the share of every stage, on real clips
 	$(BIN)/python -m bench.speed $(CLIPS)

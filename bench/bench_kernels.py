@@ -48,10 +48,11 @@ def figures(kernel, case, times):
 
 
 @pytest.mark.parametrize(("kernel", "case"), POINTS)
-@pytest.mark.benchmark(timer=now, min_rounds=20, max_time=1.0, warmup=True, warmup_iterations=3)
+@pytest.mark.benchmark(timer=now, min_rounds=20, max_time=0.2 if CUDA else 1.0, warmup=True, warmup_iterations=3)
 def test_speed(kernel, case, benchmark, book):
     args = kernel.make(case, Fill("uniform", 0))
-    want = kernel.reference(**args)
+    # the references of the largest shapes take minutes; the sweep of the tests shows that the CPU agrees with them
+    want = kernel.cpu(**args) if CUDA else kernel.reference(**args)
     if CUDA:
         args = {k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in args.items()}
     implementation = kernel.launch if CUDA else kernel.cpu

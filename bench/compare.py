@@ -24,7 +24,7 @@ from rich.table import Table
 from bench.machine import ROOT
 
 SMALLEST = 0.03  # relative difference that is worth a word
-RUNNERS = ("bench", "profiling")  # today's benchmarks measure both commits
+RUNNERS = ("bench", "profiling", "nvc/profile")  # today's benchmarks measure both commits
 Times = dict[tuple[str, tuple[int, ...]], list[float]]  # medians in us by (kernel, case), one for each round
 
 

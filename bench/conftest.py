@@ -1,12 +1,11 @@
 """Options of the kernel benchmarks, and the book that their results are written to."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bench.machine import ROOT, commit, device_name, results_name, software
+from bench.machine import ROOT, device_name, origin, results_name
 from nvc.codec.threads import set_threads
 
 
@@ -26,13 +25,15 @@ def book(pytestconfig):
 
     A tree that differs from its commit has no row in the repository's own book: nobody could measure it again.
     """
-    device, at, folder = device_name(), commit(), pytestconfig.getoption("--results")
-    origin = {"commit": at, "date": datetime.now(UTC).isoformat(timespec="seconds"), "device": device} | software()
-    rows = []
-    yield rows.append
-    if at is None and folder.resolve() == ROOT / "bench" / "results":
+    beside, folder = origin(), pytestconfig.getoption("--results")
+    if beside["commit"] is None and folder.resolve() == ROOT / "bench" / "results":
+        yield lambda row: None
         print("\nnvc differs from its commit: no result was recorded")
-    elif rows:
+        return
+
+    def enter(row):  # at once: a time limit must not cost what is known
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / results_name(device), "a") as file:
-            file.writelines(json.dumps(origin | row) + "\n" for row in rows)
+        with open(folder / results_name(device_name()), "a") as file:
+            file.write(json.dumps(beside | row) + "\n")
+
+    yield enter

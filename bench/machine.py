@@ -1,19 +1,26 @@
 """What a figure was measured on and with."""
 
+import os
 import re
 import subprocess
-from importlib.metadata import version
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import which
 
 import torch
 
 ROOT = Path(__file__).parents[1]
+COMMIT = "NVC_COMMIT"  # environment variable: names the commit of a tree that was copied without its .git
 
 
 def device_name() -> str:
     """The GPU's name, or the processor's where there is no GPU."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
+
+
+def processor_name() -> str:
+    """What the system calls its processor."""
     found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else "processor of unknown name"
 
@@ -24,7 +31,11 @@ def results_name(device: str) -> str:
 
 
 def commit() -> str | None:
-    """The commit of this tree; None when nvc or the benchmarks differ from it, or git knows nothing about them."""
+    """The commit of this tree, or what NVC_COMMIT names; None when nvc differs from it, or nobody knows."""
+    if named := os.environ.get(COMMIT):
+        return named
+    if not (ROOT / ".git").exists() or which("git") is None:
+        return None
     git = ["git", "-C", str(ROOT)]
     if subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "nvc"], capture_output=True).returncode:
         return None
@@ -34,6 +45,19 @@ def commit() -> str | None:
     return subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def software() -> dict[str, str | None]:
-    """Versions that can change a speed."""
-    return {name: version(name) for name in ("torch", "triton", "numba", "numpy")} | {"cuda": torch.version.cuda}
+    """Versions that can change a speed; None for what is not installed."""
+    return {name: _version(name) for name in ("torch", "triton", "numba", "numpy")} | {"cuda": torch.version.cuda}
+
+
+def origin() -> dict[str, str | None]:
+    """What belongs beside every figure."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"commit": commit(), "date": now, "device": device_name()} | software()

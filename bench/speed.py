@@ -21,8 +21,8 @@ import nvc
 from nvc import trace
 from nvc.codec.threads import set_threads
 from nvc.media import open_sink, open_source
+from nvc.trace import STAGES
 
-STAGES = ("pack", "search", "predict", "context", "analyse", "prior", "synthesise", "entropy")
 # not ru_maxrss: a process inherits that of the one that started it
 PEAK = """import sys, nvc
 nvc.decode(sys.argv[1], sys.argv[2])
@@ -37,7 +37,8 @@ def timed(work, repeat: int) -> tuple[float, dict[str, float]]:
         with trace.collect() as stages:
             began = time.perf_counter()
             work()
-            runs.append((time.perf_counter() - began, dict(stages)))
+            seconds = time.perf_counter() - began
+        runs.append((seconds, {name: total.seconds for name, total in stages.items()}))
     return min(runs, key=lambda run: run[0])
 
 

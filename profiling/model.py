@@ -67,8 +67,8 @@ def _steps(*segments: int, lanes: int) -> int:
 
 # (kernel, Triton function) -> its loops; every function that has some in the frames of docs/KERNELS.md is here
 LOOPS = {
-    # C / 64 slices of the hidden layer, and in each the four groups, where most of the instructions are
-    ("block_s16", "_kernel"): Loop(lambda case: 3 * case[2] / 64),
+    ("block_s16", "_kernel"): Loop(lambda case: 3),  # rows of taps
+    ("choose_rows", "_kernel"): Loop(lambda case: case[0] * case[1] / 1024),  # rounds of 1024 blocks
     ("conv1x1_s16", "_kernel"): _channels(2),
     ("down2_s16", "_kernel"): Loop(lambda case: 4 * case[2] / 64),  # four pixels of the input each
     ("down2_u8", "_kernel"): Loop(lambda case: 4 * case[2] / 64),

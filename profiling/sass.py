@@ -17,6 +17,8 @@ _LINE = re.compile(
 _USAGE = re.compile(r"REG:(?P<registers>\d+) STACK:(?P<stack>\d+)")
 _FLOAT = re.compile(r"\b[a-z0-9_.]+\.(?:bf16|f16|f32|f64|tf32)[a-z0-9_.]*")
 _SPILLS = ("STL", "LDL")
+# ptxas 12.8 has been seen to lose products of a loop it unrolled, and to leave this, without operands, in their place
+_LOST = "HGMMA"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Code:
     igmma: int  # warp-group matrix instructions on int8
     imma: int  # warp matrix instructions on int8
     spills: int  # loads and stores of spilled registers
-    floats: tuple[str, ...]  # floating-point instructions of the PTX
+    floats: tuple[str, ...]  # floating-point instructions of the PTX, and of the cubin what stands for a lost product
 
 
 def _tool(name: str, *arguments: str) -> str:
@@ -72,5 +74,5 @@ def read(cubin: Path, ptx: Path) -> Code:
         igmma=opcodes["IGMMA"],
         imma=opcodes["IMMA"],
         spills=sum(opcodes[op] for op in _SPILLS),
-        floats=tuple(sorted(set(_FLOAT.findall(ptx.read_text())))),
+        floats=tuple(sorted({*_FLOAT.findall(ptx.read_text()), *({_LOST} & opcodes.keys())})),
     )

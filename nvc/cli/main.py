@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import nvc
-from nvc.cli import decode, encode, info, train, verify
+from nvc.cli import decode, encode, eval, info, profile, train, verify
 from nvc.cli.console import complain
 from nvc.cli.exits import EPILOG, INTERRUPTED, OK, Parser, exit_code, sentence, user_errors
 from nvc.cli.signals import interruptible
@@ -16,6 +16,8 @@ _COMMANDS = {
     "decode": (decode, "turn an .nvc file into video"),
     "info": (info, "show what an .nvc file contains"),
     "verify": (verify, "check and decode an .nvc file without writing anything"),
+    "profile": (profile, "show where the time goes, and the share of what the machine could do"),
+    "eval": (eval, "compare nvc with other codecs on your clips"),
     "train": (train, "train a network, or export a trained one"),
 }
 

@@ -1,0 +1,152 @@
+"""The same network in floating point, as plain PyTorch runs it: what integers cost in compression and gain in speed.
+
+Its bits are those of its own entropy model, with nothing for headers and the coder's states: an estimate in its favour.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from nvc.codec.geometry import Geometry
+from nvc.codec.gop import frame_qp, is_reset
+from nvc.codec.payload import VECTOR_TABLES, vector_table
+from nvc.eval.bdrate import bd_rate
+from nvc.eval.clips import Source, Views, pictures
+from nvc.eval.results import Point, Twin
+from nvc.eval.stop import Interrupted
+from nvc.kernels.mv_residual import mv_residual
+from nvc.media.quality import psnr, psnr_611
+from nvc.models.config import gain_row
+from nvc.models.weights import ModelError, shipped
+from nvc.train import twin as network
+from nvc.train.motion import compensate, pack, unpack
+from nvc.train.quant import Mode
+from nvc.train.unroll import search_batch
+
+FRAMES = 16  # of each clip: a float network on a CPU is slow
+
+
+class _Frame(NamedTuple):
+    bits: float
+    planes: tuple[np.ndarray, np.ndarray, np.ndarray]  # uint8, padded
+    seconds: float
+
+
+class FloatTwin:
+    """The network of preset `preset` with the float parameters in `path`, of which `sha256` is the checksum.
+
+    Its weights are used at the 7-bit values that it was trained with and that are shipped: the parameters behind them
+    are only where the optimiser stands, and pictures fall apart without the rounding. Everything else is float32.
+    Raises ModelError.
+    """
+
+    def __init__(self, path: Path, preset: str) -> None:
+        model = shipped(preset).network
+        self.net = network.Twin(model.config).eval()
+        try:
+            data = path.read_bytes()
+            self.net.load_state_dict(load(data))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ModelError(
+                f"{path} holds no float parameters of preset {preset} ({str(error).splitlines()[0]})"
+            ) from error
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        tables = model.cdf.numpy()[vector_table(0) : vector_table(VECTOR_TABLES)].astype(np.float64)
+        self._class_bits = -np.log2(np.maximum(np.diff(tables, axis=1), 1) / tables[0, -1])
+
+    def frames(self, views: Iterator[Views], geometry: Geometry, qp: int, keyint: int) -> Iterator[_Frame]:
+        """Code pictures in a closed loop, without rounding of anything but weights and latents."""
+        recon = memory = torch.zeros(0)
+        h, w = geometry.features
+        with torch.no_grad(), self.net.prepared(Mode.QUANT):
+            for number, planes in enumerate(views):
+                began = time.perf_counter()
+                distance = number % keyint if keyint > 0 else number
+                key, now = distance == 0, frame_qp(qp, distance)
+                luma, chroma = _padded(planes, geometry)
+                target, bits = pack(luma, chroma) - 128, 0.0
+                prediction = torch.zeros_like(target)
+                if key or is_reset(distance):
+                    memory = self.net.initial_memory(1, h, w, key, Mode.FLOAT)
+                if not key:
+                    seen = (unpack(recon)[0][:, 0] + 128).round().to(torch.uint8)
+                    vectors = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
+                    prediction, bits = compensate(recon, vectors), self._vector_bits(vectors[0])
+                row = torch.tensor([gain_row(now, key)])
+                coded = self.net(target, prediction, memory, row, Mode.FLOAT, noise=False)
+                recon, memory = coded.pixels.clamp(-128, 127), coded.memory
+                y, c = ((x + 128).round().to(torch.uint8)[0].numpy() for x in unpack(recon))
+                yield _Frame(bits + float(coded.bits), (y[0], c[0], c[1]), time.perf_counter() - began)
+
+    def _vector_bits(self, vectors: Tensor) -> float:
+        """Class and extra bits of the differences, each component with the best of the tables."""
+        d = mv_residual(vectors.to(torch.int16)).numpy().reshape(-1, 2).astype(np.int64)
+        magnitude = np.ceil(np.log2(np.abs(d) + 1)).astype(np.int64)
+        classes = np.sign(d) * magnitude + 127
+        best = sum(float(self._class_bits[:, classes[:, c]].sum(1).min()) for c in (0, 1))
+        return best + float(np.maximum(magnitude - 1, 0).sum())
+
+
+def _padded(planes: Views, geometry: Geometry) -> tuple[Tensor, Tensor]:
+    """Luma [1, 1, H, W] and chroma [1, 2, H/2, W/2] of whole blocks, edges repeated."""
+    right, below = 16 * geometry.columns - geometry.width, 16 * geometry.rows - geometry.height
+    luma = torch.from_numpy(planes[0].astype(np.float32))[None, None]
+    chroma = torch.from_numpy(np.stack(planes[1:]).astype(np.float32))[None]
+    return F.pad(luma, (0, right, 0, below), "replicate"), F.pad(chroma, (0, right // 2, 0, below // 2), "replicate")
+
+
+def measure_twin(
+    net: FloatTwin,
+    source: Source,
+    raw: Path,
+    own: list[Point],
+    key: str,
+    keyint: int,
+    threads: int,
+    stopped: Callable[[], bool],
+) -> Twin:
+    """Code the first frames at the qualities of nvc's points `own`, and compare with their first frames.
+
+    Raises Interrupted.
+    """
+    count = min(source.frames, FRAMES)
+    torch.set_num_threads(threads)
+    points, best = [], 0.0
+    for point in own:
+        sizes, values, seconds = [], [], []
+        views = (v for v, _ in zip(pictures(raw, source.width, source.height), range(count), strict=False))
+        originals = pictures(raw, source.width, source.height)
+        for frame in net.frames(views, Geometry(source.width, source.height), point.quality, keyint):
+            pairs = zip(next(originals), frame.planes, strict=True)
+            values.append([psnr(a, np.ascontiguousarray(b[: a.shape[0], : a.shape[1]])) for a, b in pairs])
+            sizes.append(round(frame.bits / 8))
+            seconds.append(frame.seconds)
+            if stopped():
+                raise Interrupted
+        best = max(best, (count - 1) / sum(seconds[1:]))  # the first frame also compiles
+        y, u, v = (float(np.mean(column)) for column in zip(*values, strict=True))
+        points.append(_point(point, source, sizes, [row[0] for row in values], (y, u, v), key))
+    mine = [(float(sum(p.frame_bytes[:count])), float(np.mean(p.frame_psnr_y[:count]))) for p in own]
+    difference = bd_rate([(float(p.bytes), p.psnr_y) for p in points], mine)
+    return Twin(key, count, threads, best, points, *difference)
+
+
+def _point(
+    like: Point, source: Source, sizes: list[int], values: list[float], means: tuple[float, float, float], key: str
+) -> Point:
+    size, y = sum(sizes), [round(value, 4) for value in values]
+    pixels = source.width * source.height * len(sizes)
+    kbps = float(8 * size * source.rate / len(sizes) / 1000)
+    rest = {"ms_ssim": None, "vmaf": None, "file": None, "frame_bytes": sizes, "frame_psnr_y": y}
+    named = {"codec": "float twin", "quality": like.quality, "key": key, "command": like.command, "estimated": True}
+    psnrs = dict(zip(("psnr_y", "psnr_u", "psnr_v"), means, strict=True)) | {"psnr_611": psnr_611(*means)}
+    return Point(**{**named, **rest, **psnrs, "bytes": size, "bpp": 8 * size / pixels, "kbps": kbps})  # type: ignore[arg-type]
