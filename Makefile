@@ -23,8 +23,8 @@ demo: $(INSTALLED) ## encode and decode a real clip; leaves out/bikes.nvc and ou
 
 test: lint type test-fast ## everything that needs no GPU: lint, types, pytest
 
-test-fast: $(TESTABLE) ## pytest only
-	$(BIN)/python -m pytest
+test-fast: $(TESTABLE) ## pytest only, a process on every core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-gpu: $(TESTABLE) ## pytest on a CUDA GPU: kernels, sessions and streams there too; fails without one
 	$(BIN)/python -m pytest --require-cuda
