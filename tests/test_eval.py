@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from files import sound, y4m
-from pytorch_msssim import ssim
+from pytorch_msssim import ms_ssim, ssim
 
 import nvc
 from nvc.cli.main import main
@@ -24,7 +24,7 @@ from nvc.eval.bdrate import bd_rate
 from nvc.eval.clips import load, pictures
 from nvc.eval.codecs import AnchorCodec, check_md5
 from nvc.eval.compare import curve, left_out, matched, mean
-from nvc.eval.metrics import ffmpeg
+from nvc.eval.metrics import ffmpeg, measure
 from nvc.eval.observer import EvalObserver
 from nvc.eval.results import SCHEMA, read
 from nvc.eval.runner import Runner
@@ -113,6 +113,21 @@ def test_ssim_package_agrees_with_scikit_video(name):
     x, y = (torch.from_numpy(p.astype(np.float32))[None, None] for p in (a, b))
     (theirs,) = skvideo().measure.ssim(a[None], b[None])
     assert round(float(ssim(x, y, data_range=255)), 5) == round(float(theirs), 5)
+
+
+def test_ms_ssim_is_the_mean_over_frames(tmp_path):
+    """Frames are measured in groups; the last one is smaller."""
+    raw, blurred = tmp_path / "raw", tmp_path / "blurred"
+    source = load("bikes", clip_path("bikes"), 5, bool, raw)
+    data = np.fromfile(raw, np.uint8)
+    data[::3] ^= 7
+    data.tofile(blurred)
+    pairs = zip(pictures(raw, 640, 272), pictures(blurred, 640, 272), strict=True)
+    values = []
+    for a, b in pairs:
+        x, y = (torch.from_numpy(p[0].astype(np.float32))[None, None] for p in (a, b))
+        values.append(float(ms_ssim(x, y, data_range=255)))
+    assert round(measure(source, raw, blurred, bool).ms_ssim, 5) == round(sum(values) / 5, 5)
 
 
 def test_speeds_and_bd_rates(results):

@@ -73,5 +73,5 @@ class EvalProgress(EvalObserver):
         """Time to the end at the speed so far, as h:mm:ss."""
         if not self._done:
             return "unknown"
-        left = round((self._total - self._done) / self._done * (time.monotonic() - self._began))
+        left = round(max(0.0, self._total - self._done) / self._done * (time.monotonic() - self._began))
         return f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"

@@ -68,7 +68,7 @@ class Runner:
         try:
             pairs = list(self._survey())
             self._save()
-            self.observer.begin(sum(job.cost for source, clip in pairs for job in self._missing(source, clip)))
+            self.observer.begin(sum(self._cost(*pair) for pair in pairs))
             for source, clip in pairs:
                 self._clip(source, clip)
             self.results.complete = True
@@ -98,6 +98,14 @@ class Runner:
         """What is to be done for a clip, as far as it is known beforehand."""
         for jobs in (self._points, self._matches, self._speeds, self._twins):
             yield from self._lacking(clip, jobs(source, clip))
+
+    def _cost(self, source: Source, clip: Clip) -> float:
+        return sum(job.cost for job in self._missing(source, clip)) + self._reserve(source, clip)
+
+    def _reserve(self, source: Source, clip: Clip) -> float:
+        """Cost of the matches that cannot be told before the curves are there."""
+        unknown = [c for c in self.plan.codecs[1:] if matching_quality(clip, c.name, c.qualities) is None]
+        return sum(self._job("point", source, codec, 0, 1).cost for codec in unknown)
 
     def _lacking(self, clip: Clip, jobs: Iterator[_Job]) -> list[_Job]:
         figures: list[Figure] = [*clip.points, *clip.speeds, *([clip.twin] if clip.twin else [])]
@@ -139,8 +147,12 @@ class Runner:
         if any(True for _ in self._missing(source, clip)):
             raw = self._work / f"{source.name}.yuv"
             load(source.name, source.file, self.plan.frames, self.observer.stopped, raw)
-            for jobs in (self._points, self._matches):  # which files would match is known when the curves are
-                self._measure_points(source, clip, raw, self._lacking(clip, jobs(source, clip)))
+            reserve = self._reserve(source, clip)
+            self._measure_points(source, clip, raw, self._lacking(clip, self._points(source, clip)))
+            matches = self._lacking(clip, self._matches(source, clip))
+            if reserve:
+                self.observer.advance(reserve - sum(job.cost for job in matches))
+            self._measure_points(source, clip, raw, matches)
             self._measure_speeds(source, clip, raw, self._lacking(clip, self._speeds(source, clip)))
             for job in self._lacking(clip, self._twins(source, clip)):
                 self._measure_twin(source, clip, raw, job)
