@@ -69,12 +69,17 @@ def tables(fill: Fill, rows: int, n: int) -> tuple[Tensor, Tensor]:
     return bias, mult
 
 
-def on_boundary(bias: Tensor, mult: Tensor, row: int, acc: Tensor, middle: int) -> None:
-    """Put one accumulator per column, of int64 acc [P, n], beside a rounding boundary near the result `middle`.
+def on_boundary(bias: Tensor, mult: Tensor, row: int, acc: Tensor, middle: int | Tensor) -> None:
+    """Put one accumulator per column, of int64 acc [P, n], beside a rounding boundary at the result `middle`, one for
+    all or int64 [n]: in even columns an error of +1 in the sum shows, in odd ones of -1.
 
-    With mult = 2^30 the result is (acc + bias + 4) >> 3: at 8 middle + 3 an error of +1 shows, at 8 middle + 4 one of
-    -1. Nothing else would show so small an error: the shift hides it.
+    Nothing else would show so small an error: the shift hides it. The result turns into `middle` where acc + bias is
+    (2 middle - 1) 2^(32 - s), with mult = 2^s. In columns 0 and 1 of four s = 30; in the others the sum is as large as
+    2^24 .. 2^25, where every second integer is no float32. Needs |middle| < 2^22.
     """
     n = torch.arange(acc.shape[1])
-    mult[row] = 2**30
-    bias[row] = (8 * middle + 3 + (n & 1) - acc[n % acc.shape[0], n]).int()
+    odd = 2 * torch.as_tensor(middle).expand(len(n)) - 1
+    length = torch.tensor([int(v).bit_length() for v in odd.abs()])
+    step = torch.where(n & 2 > 0, 25 - length, 2)
+    mult[row] = (2 ** (32 - step)).int()
+    bias[row] = (odd * 2**step - 1 + (n & 1) - acc[n % acc.shape[0], n]).int()

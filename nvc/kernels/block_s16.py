@@ -174,9 +174,11 @@ def _set_boundaries(h, x, w_dw, bias_dw, mult_dw, w_proj, bias_proj, mult_proj, 
     ops.on_boundary(bias_proj, mult_proj, 0, acc.view(P, C), 0)
     x1 = (x + _rq(acc, bias_proj, mult_proj)).clamp(-32768, 32767)
     acc, n = _gates(x1, w_up), torch.arange(2 * C)
-    mult_up[:] = 2**30
-    # four positive terms of a group add up to 8 * 100 + 3 or 4
-    bias_up[0] = (200 + (n >= 3 * K) * (3 + (n & 1)) - acc.view(P, 2 * C)[n % K % P, n]).int()
+    # four equal terms of a group, the last of them less one in even columns, add up to where 100 turns into 101; in two
+    # columns of four each is above 2^24
+    step = torch.where(n % K & 2 > 0, 19, 2)
+    mult_up[0] = (2 ** (32 - step[:K])).int()
+    bias_up[0] = (201 * 2 ** (step - 2) - (n >= 3 * K) * (1 - (n & 1)) - acc.view(P, 2 * C)[n % K % P, n]).int()
     acc = _grouped(acc, bias_up, mult_up) @ w_down.long().T
     ops.on_boundary(last["bias_down"], last["mult_down"], 0, acc.view(P, C), 0)
 

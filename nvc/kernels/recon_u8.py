@@ -161,11 +161,10 @@ def make(case: Case, fill: Fill) -> dict[str, Tensor]:
         p, odd = k % (H * W), k & 1
         pred.view(H * W, 96)[p, k] |= 8
         pred.view(H * W, 96)[p, k] &= 127
-        view = ((x.long() + 4) >> 3).clamp(-128, 127).view(H * W, C)
-        acc_r, acc_g = (view[p] * w.view(2, 96, C).long()).sum(2)
+        acc = ((x.long() + 4) >> 3).clamp(-128, 127).view(H * W, C) @ w.long().T
         first = (64 * 5 - 32 - (32 + odd) * pred.view(H * W, 96)[p, k].long() + 3) >> 2
-        mult[R - 1] = 2**30
-        bias[R - 1] = torch.cat((8 * first - 5 - acc_r, 8 * 33 - 5 - acc_g)) + odd.repeat(2)
+        ops.on_boundary(bias[:, :96], mult[:, :96], R - 1, acc[:, :96], first)
+        ops.on_boundary(bias[:, 96:], mult[:, 96:], R - 1, acc[:, 96:], 33)
     args = {"x": x, "pred": pred, "w": w, "bias": bias, "mult": mult}
     return args | {"row": torch.tensor([R - 1], dtype=torch.int32)}
 

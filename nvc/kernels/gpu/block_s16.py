@@ -1,14 +1,13 @@
-"""Device code of block_s16: one program takes 4 x 16 pixels through the whole chain, from nine shifted loads to the
-stream.
+"""Device code of block_s16: one program takes 4 x 16 pixels through the whole chain, from h to the stream.
 
 Between the two halves of a block only h and the stream touch memory; d, x1, its view, the hidden sums and s stay in
-registers and shared memory. The hidden layer goes in slices of BLOCK_S channels: the four groups of a slice are
-summed, requantised and at once multiplied into the last layer, so that no more than one slice is alive.
+registers and shared memory. The hidden layer goes in slices of BLOCK_S channels, at C <= 128 all at once: the four
+groups of a slice are summed, requantised and multiplied into the last layer, so that no more than one slice is alive.
 
 1080p, C = 128: 510 programs; each reads 49 KB of weights from L2 (25 MB in all: 4.5 us), the picture moves 576 bytes
-a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). More than either, the integer units have to do: 9 taps of K
-channels and 3 C + K requantisations a pixel. Eight warps halve the accumulators of a thread, so that nothing
-spills: 167 registers on sm_90, 255 on sm_80.
+a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have about as much to do as L2: 9 taps of K
+channels and 3 C + K requantisations a pixel. Four warps, as 64 pixels are one matrix instruction of one warp group: of
+eight warps, half would repeat what the others do. 255 registers without a spill; two programs on a multiprocessor.
 """
 
 import triton
@@ -18,22 +17,8 @@ from torch import Tensor
 from nvc.kernels.gpu._fixed import clamp8, clamp16, requant, store_u8, view
 from nvc.kernels.gpu._tile import tile_grid, tile_pixels
 
-TILE = {"num_warps": 8, "num_stages": 1}
-MAX_BLOCK_S = 32
-
-
-@triton.jit
-def _depthwise(h_ptr, w_ptr, y, x, at, k, H, W, K: tl.constexpr, BLOCK_K: tl.constexpr):
-    """int32 [64, BLOCK_K]: sums of the nine taps of the pixels `at` h_ptr; outside the picture h is -128."""
-    acc = tl.zeros((64, BLOCK_K), dtype=tl.int32)
-    for t in tl.static_range(9):
-        dy = t // 3 - 1
-        dx = t % 3 - 1
-        ok = ((y + dy >= 0) & (y + dy < H) & (x + dx >= 0) & (x + dx < W))[:, None] & (k < K)[None, :]
-        h = tl.load(h_ptr + ((at + dy * W + dx) * K)[:, None] + k[None, :], mask=ok, other=-128)
-        w = tl.load(w_ptr + t * K + k, mask=k < K, other=0)
-        acc += h.to(tl.int32) * w.to(tl.int32)[None, :]
-    return acc
+TILE = {"num_warps": 4, "num_stages": 1}
+MAX_BLOCK_S = 64
 
 
 @triton.jit
@@ -41,6 +26,53 @@ def _requant(acc, bias_ptr, mult_ptr, n, ok):
     bias = tl.load(bias_ptr + n, mask=ok, other=0)
     mult = tl.load(mult_ptr + n, mask=ok, other=0)
     return requant(acc, bias[None, :], mult[None, :])
+
+
+@triton.jit
+def _pixel(h_ptr, y, x, k, H, W, K: tl.constexpr):
+    """int32 [16, BLOCK_K] of pixels (y, x) of h_ptr, the tile's first; outside the picture h is -128."""
+    top, left = tl.program_id(1) * 4, tl.program_id(0) * 16
+    ok = ((top + y >= 0) & (top + y < H) & (left + x >= 0) & (left + x < W))[:, None] & (k < K)[None, :]
+    return tl.load(h_ptr + ((y * W + x) * K)[:, None] + k[None, :], mask=ok, other=-128).to(tl.int32)
+
+
+@triton.jit
+def _depthwise(h_ptr, w_ptr, bias_ptr, mult_ptr, H, W, K: tl.constexpr, BLOCK_K: tl.constexpr):
+    """int8 [64, BLOCK_K]: the depthwise layer. A thread has four neighbours in a row, a0..a3: of the nine pixels that
+    each needs two thirds are shared, and to widen a byte costs as much as to multiply it."""
+    i, k = tl.arange(0, 16), tl.arange(0, BLOCK_K)
+    k_ok = k < K
+    a0 = tl.zeros((16, BLOCK_K), dtype=tl.int32)
+    a1, a2, a3 = a0, a0, a0
+    for dy in range(3):
+        w0 = tl.load(w_ptr + 3 * dy * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
+        w1 = tl.load(w_ptr + (3 * dy + 1) * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
+        w2 = tl.load(w_ptr + (3 * dy + 2) * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
+        y, x = (i >> 2) + dy - 1, (i & 3) * 4
+        h = _pixel(h_ptr, y, x - 1, k, H, W, K)
+        a0 += h * w0
+        h = _pixel(h_ptr, y, x, k, H, W, K)
+        a0 += h * w1
+        a1 += h * w0
+        h = _pixel(h_ptr, y, x + 1, k, H, W, K)
+        a0 += h * w2
+        a1 += h * w1
+        a2 += h * w0
+        h = _pixel(h_ptr, y, x + 2, k, H, W, K)
+        a1 += h * w2
+        a2 += h * w1
+        a3 += h * w0
+        h = _pixel(h_ptr, y, x + 3, k, H, W, K)
+        a2 += h * w2
+        a3 += h * w1
+        h = _pixel(h_ptr, y, x + 4, k, H, W, K)
+        a3 += h * w2
+    a0 = clamp8(_requant(a0, bias_ptr, mult_ptr, k, k_ok))
+    a1 = clamp8(_requant(a1, bias_ptr, mult_ptr, k, k_ok))
+    a2 = clamp8(_requant(a2, bias_ptr, mult_ptr, k, k_ok))
+    a3 = clamp8(_requant(a3, bias_ptr, mult_ptr, k, k_ok))
+    d = tl.join(tl.join(a0, a2), tl.join(a1, a3))  # [16, BLOCK_K, 2, 2]
+    return tl.permute(d, (0, 2, 3, 1)).reshape(64, BLOCK_K)
 
 
 @triton.jit
@@ -87,11 +119,7 @@ def _kernel(
     at = (pixel * C)[:, None] + c[None, :]
     ok = ((y < H) & (x < W))[:, None] & c_ok[None, :]
 
-    d = clamp8(
-        _requant(
-            _depthwise(h_ptr + first * K, w_dw_ptr, y, x, pixel, k, H, W, K, BLOCK_K), bias_dw_ptr, mult_dw_ptr, k, k_ok
-        )
-    )
+    d = _depthwise(h_ptr + first * K, w_dw_ptr, bias_dw_ptr, mult_dw_ptr, H, W, K, BLOCK_K)
     acc = tl.dot(d, _transposed(w_proj_ptr, k, c, K, k_ok, c_ok), out_dtype=tl.int32)
     x1 = tl.load(x_ptr + first * C + at, mask=ok, other=0).to(tl.int32) + _requant(
         acc, bias_proj_ptr, mult_proj_ptr, c, c_ok
@@ -104,7 +132,8 @@ def _kernel(
         s = s0 + tl.arange(0, BLOCK_S)
         s_ok = s < K
         total = tl.zeros((64, BLOCK_S), dtype=tl.int32)
-        for group in range(4):
+        # unrolled here: ptxas 12.8 unrolls such a loop too, but for sm_90 it then loses the products of two groups
+        for group in tl.static_range(4):
             n = group * K + s
             g = tl.dot(a, _transposed(w_up_ptr, c, n, C, c_ok, s_ok), out_dtype=tl.int32)
             total += tl.maximum(g + tl.load(bias_up_ptr + n, mask=s_ok, other=0)[None, :], 0)
