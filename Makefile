@@ -44,7 +44,7 @@ type: $(TESTABLE) ## mypy, strict
 	$(BIN)/python -m mypy
 
 golden: $(TESTABLE) ## rewrite the frozen digests: a new version of the bitstream
-	$(BIN)/python -m pytest --regen-golden
+	$(BIN)/python -m pytest --regen-golden tests/test_golden.py tests/test_streams.py
 
 kernels: $(TESTABLE) ## rewrite docs/KERNELS.md: compiled for every GPU, without one, and predicted times
 	$(BIN)/python -m profiling.kernels
