@@ -73,15 +73,14 @@ LOOPS = {
     ("down2_s16", "_kernel"): Loop(lambda case: 4 * case[2] / 64),  # four pixels of the input each
     ("down2_u8", "_kernel"): Loop(lambda case: 4 * case[2] / 64),
     ("latent_s16", "_kernel"): _channels(2),
-    ("latent_up_s16", "_kernel"): _channels(2),
+    ("latent_up_s16", "_kernel"): Loop(lambda case: (case[2] + case[3]) / 128),  # channels of x16, then of ctx
     ("prior_head", "_kernel"): _channels(2),
     ("recon_u8", "_kernel"): _channels(2),
     ("refine_mean", "_kernel"): _channels(2),
     ("motion_search", "hierarchy"): Loop(lambda case: 9),  # 6 and 12 groups of displacements
-    ("motion_search", "whole"): Loop(lambda case: 7),  # columns of displacements
     ("motion_search", "neighbourly"): Loop(lambda case: 8),  # pairs of rows
-    # a step moves the vectors of a diagonal one row down: a shuffle, a median, a load from further ahead
-    ("mv_restore", "_kernel"): Loop(lambda case: 2 * case[0] + case[1], cycles=200),
+    # unrolled: four steps, and one for the rest. A step waits for a shuffle and nine operations, some 80 cycles
+    ("mv_restore", "_kernel"): Loop(lambda case: (2 * case[0] + case[1]) / 5, cycles=5 * 80),
     # a step waits for six loads from the first-level cache, five sums or maxima over the lanes and a multiplication
     ("rans_decode", "_kernel"): Loop(lambda c: _steps(c[1], lanes=c[3]), cycles=700, alone=True, taken=0.7),
     # a step waits for a division and a multiplication
@@ -107,7 +106,10 @@ def read_again(launch: Compiled) -> int:
     small, large = sizes(case), sizes((2 * case[0], *case[1:]))  # what does not grow with the picture is a table
     tables = sum(size for name, size in small.items() if size == large[name])
     shares = launch.grid[1 if launch.kernel in FLAT else 2]
-    return (launch.programs // shares - 1) * tables + (shares - 1) * (sum(small.values()) - tables)
+    pictures = (shares - 1) * (sum(small.values()) - tables)
+    if launch.kernel == "latent_up_s16":  # a share is one of four positions too, and each has its own part of ctx
+        pictures -= (shares - shares // 4) * small["ctx"]
+    return (launch.programs // shares - 1) * tables + pictures
 
 
 def resident(launch: Compiled) -> int:

@@ -36,9 +36,9 @@ def split_dot(
         k = k0 + tl.arange(0, BLOCK_K)
         x = tl.load(x_ptr + p[:, None] * K + k[None, :], mask=p_ok[:, None] & (k < K)[None, :], other=0)
         w = tl.load(w_ptr + n[None, :] * K + k[:, None], mask=n_ok[None, :] & (k < K)[:, None], other=0)
-        part = x.to(tl.int8)  # the signed low byte
-        high = tl.dot(((x.to(tl.int32) - part.to(tl.int32)) >> 8).to(tl.int8), w, high, out_dtype=tl.int32)
-        low = tl.dot(part, w, low, out_dtype=tl.int32)
+        # x - low = (x + 128) & ~255, and x <= 32639: no more than 16 bits are needed
+        high = tl.dot(((x + 128) >> 8).to(tl.int8), w, high, out_dtype=tl.int32)
+        low = tl.dot(x.to(tl.int8), w, low, out_dtype=tl.int32)  # the signed low byte
     return 256 * high + low
 
 

@@ -61,15 +61,21 @@ def clamped(v, size):
 
 
 @triton.jit
-def pixels(plane_ptr, row, column, mask, H, W):
-    """uint8 [H, W] plane at int32 coordinates, clamped to it: broadcast, 0 where masked."""
-    return tl.load(plane_ptr + (clamped(row, H).to(tl.int64) * W + clamped(column, W)), mask=mask, other=0)
+def _at(row, column, H, W):
+    """Offset of coordinates clamped to a plane of less than 2^32 samples."""
+    return (clamped(row, H) * W + clamped(column, W)).to(tl.uint32).to(tl.int64)
+
+
+@triton.jit
+def pixels(plane_ptr, row, column, H, W):
+    """int32: uint8 [H, W] plane at int32 coordinates, whatever they are: they are clamped to it."""
+    return tl.load(plane_ptr + _at(row, column, H, W)).to(tl.int32)
 
 
 @triton.jit
 def samples(plane_ptr, row, column, mask, H, W):
-    """The same less 128, int8."""
-    return (pixels(plane_ptr, row, column, mask, H, W) ^ 128).to(tl.int8, bitcast=True)
+    """The same less 128, int8; arbitrary where masked."""
+    return (tl.load(plane_ptr + _at(row, column, H, W), mask=mask, other=0) ^ 128).to(tl.int8, bitcast=True)
 
 
 @triton.jit

@@ -64,8 +64,8 @@ def price(lengths, rate_ptr):
 
 @triton.jit
 def distance(a, b):
-    """Sums of absolute differences over the first two axes, of uint8 or int32 [rows, columns, B, M]: int32 [B, M]."""
-    return tl.sum(tl.sum(tl.abs(a.to(tl.int32) - b), axis=0), axis=0)
+    """Sums of absolute differences over the first two axes, of int32 [rows, columns, B, M]: int32 [B, M]."""
+    return tl.sum(tl.sum(tl.abs(a - b), axis=0), axis=0)
 
 
 @triton.jit

@@ -53,19 +53,19 @@ def shrink(
 
 
 @triton.jit
-def _coarse(coarse_ptr, i, j, ok, h, w, BLOCKS: tl.constexpr):
+def _coarse(coarse_ptr, i, j, h, w, BLOCKS: tl.constexpr):
     """Pass 1 of blocks j [BLOCKS, 1]: (dy, dx) [BLOCKS, 1] in samples of the coarse planes."""
     n = tl.arange(0, 32)[:, None, None]
     row = (n * 13) >> 6  # n / 5 for n < 32
-    y, x, used = i - 2 + row, j[None, :, :] - 2 + n - 5 * row, ok[None, :, :] & (n < 25)
-    cur = pixels(coarse_ptr, y, x, used, h, w).to(tl.int32)
+    y, x = i - 2 + row, j[None, :, :] - 2 + n - 5 * row
+    cur = pixels(coarse_ptr, y, x, h, w)
     ref_ptr = coarse_ptr + h.to(tl.int64) * w
     best = tl.full((BLOCKS, 32), 2**30, tl.int32)
     for pair in range(6):
         rank = 32 * pair + tl.arange(0, 32)[None, :]  # 16 in a row of displacements
         dy, dx = (rank >> 4) - 5, (rank & 15) - 8
-        there = pixels(ref_ptr, y + dy[None, :, :], x + dx[None, :, :], used, h, w).to(tl.int32)
-        cost = tl.sum(tl.abs(there - cur), axis=0) + tl.abs(dy) + tl.abs(dx)
+        there = pixels(ref_ptr, y + dy[None, :, :], x + dx[None, :, :], h, w)
+        cost = tl.sum(tl.where(n < 25, tl.abs(there - cur), 0), axis=0) + tl.abs(dy) + tl.abs(dx)
         best = tl.minimum(best, tl.where(rank < 11 * 16, (cost << 9) + rank, 2**30))
     taken = tl.min(best, axis=1)[:, None] & 511
     return (taken >> 4) - 5, (taken & 15) - 8
@@ -79,17 +79,17 @@ def _displacement(rank, cy, cx):
 
 
 @triton.jit
-def _quarter(fine_ptr, i, j, ok, cy, cx, h, w, BLOCKS: tl.constexpr):
+def _quarter(fine_ptr, i, j, cy, cx, h, w, BLOCKS: tl.constexpr):
     """Pass 2 of blocks j [BLOCKS, 1] around zero and (cy, cx): (dy, dx) [BLOCKS, 1], in quarter-plane samples."""
     n = tl.arange(0, 8)
     y, x = 4 * i - 2 + n[:, None, None, None], 4 * j[None, None, :, :] - 2 + n[None, :, None, None]
-    cur = pixels(fine_ptr, y, x, ok[None, None, :, :], h, w).to(tl.int32)
+    cur = pixels(fine_ptr, y, x, h, w)
     ref_ptr = fine_ptr + h.to(tl.int64) * w
     best = tl.full((BLOCKS, 32), 2**30, tl.int32)
     for pair in range(12):
         rank = 32 * pair + tl.arange(0, 32)[None, :]
         dy, dx = _displacement(rank, cy, cx)
-        there = pixels(ref_ptr, y + dy[None, None, :, :], x + dx[None, None, :, :], ok[None, None, :, :], h, w)
+        there = pixels(ref_ptr, y + dy[None, None, :, :], x + dx[None, None, :, :], h, w)
         cost = distance(there, cur) + tl.abs(dy) + tl.abs(dx)
         best = tl.minimum(best, tl.where(rank < 23 * 16, (cost << 9) + rank, 2**30))
     return _displacement(tl.min(best, axis=1)[:, None] & 511, cy, cx)
@@ -112,6 +112,6 @@ def hierarchy(
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
-    cy, cx = _coarse(coarse_ptr, i, j, ok, H >> 4, W >> 4, BLOCKS)
-    dy, dx = _quarter(fine_ptr, i, j, ok, 4 * cy, 4 * cx, H >> 2, W >> 2, BLOCKS)
+    cy, cx = _coarse(coarse_ptr, i, j, H >> 4, W >> 4, BLOCKS)
+    dy, dx = _quarter(fine_ptr, i, j, 4 * cy, 4 * cx, H >> 2, W >> 2, BLOCKS)
     store_vector(mv_ptr, i, j, ok, W >> 4, reach(16 * dy, i, H), reach(16 * dx, j, W))

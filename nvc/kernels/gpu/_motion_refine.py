@@ -1,10 +1,10 @@
 """Device code of motion_search, passes 3 to 5. A pass reads the vectors of the pass before all around: one launch each.
 
-Tile: four blocks a program. In `whole` neighbouring lanes have neighbouring displacements of a block, which read the
-same lines; in `neighbourly`, where vectors differ, the samples of two rows. Both are bound by byte loads from the
-first-level cache: 49 x 256 and 11 x 256 a block. In `fraction` the eight positions around a block are one 64 x 64
-result of int8 products, 9 of its 16 squares in use. In `last` the candidates of two blocks are a batch of 32 products;
-with four their 32 x 32 samples each would not fit into registers.
+Tile: few warps, as what is done once for a block is repeated by every warp of a program. In `whole` neighbouring lanes
+have neighbouring samples of a row, and a thread four displacements for each of seven rows: 22 x 8 x 16 byte loads a
+block instead of 49 x 256. In `neighbourly`, where vectors differ, they have the samples of two rows; it is bound by its
+11 x 256 byte loads a block. In `fraction` the eight positions around a block are one 64 x 64 result of int8 products,
+9 of its 16 squares in use. In `last` the candidates of a block are a batch of 16 products.
 """
 
 import triton
@@ -12,10 +12,11 @@ import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._interpolate import interpolated, luma_tap, pixels, samples
-from nvc.kernels.gpu._motion import distance, length, predicted, price, reach, store_taken, store_vector, vector
+from nvc.kernels.gpu._motion import length, predicted, price, reach, store_taken, store_vector, vector
 
-TILE = {"BLOCKS": 4, "num_warps": 8}
-LAST_TILE = {"BLOCKS": 2, "num_warps": 8}
+WHOLE_TILE = {"BLOCKS": 4, "num_warps": 2}
+TILE = {"BLOCKS": 2, "num_warps": 2}
+LAST_TILE = {"BLOCKS": 1, "num_warps": 4}
 
 # candidates 0 (its own), 1 (zero), 2 (the prediction), 3.. (the neighbours'): offset + 1 of the block, two bits
 _OFFSETS = [(0, 0)] * 3 + NEIGHBOURS.tolist()
@@ -35,6 +36,17 @@ def _candidates(mv_ptr, i, j, ok, py, px, H, W):
 
 
 @triton.jit
+def _ranked(differences, D: tl.constexpr, i, j, oy, ox, py, px, rate_ptr, H, W):
+    """64 * cost + rank, [8, B], of the displacements (D, 0..7) - 3 of blocks j [1, B], from sums of columns [8, B, 16];
+    number 7 is idle."""
+    m = tl.arange(0, 8)[:, None]
+    dy, dx = reach(oy + 4 * (D - 3), i, H), reach(ox + 4 * (m - 3), j, W)
+    cost = tl.sum(differences, axis=2) + price(length(dy - py) + length(dx - px), rate_ptr)
+    rank = tl.where((D == 3) & (m == 3), 0, 8 * D + m + 1)  # its own vector first
+    return tl.where(m < 7, (cost << 6) + rank, 2**30)
+
+
+@triton.jit
 def whole(
     # inputs
     cur_ptr,  # uint8 [H, W]
@@ -49,27 +61,41 @@ def whole(
     # tile
     BLOCKS: tl.constexpr,
 ):
-    """The 7x7 whole samples around."""
+    """The 7x7 whole samples around. Seven rows of the reference are alive: each meets seven of the block's."""
     i = tl.program_id(1)
-    j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
+    j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[None, :]
     ok = j < (W >> 4)
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
     oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
 
-    m, n, used = tl.arange(0, 8)[None, :], tl.arange(0, 16), ok[None, None, :, :]
-    y, x = 16 * i + n[:, None, None, None], 16 * j[None, None, :, :] + n[None, :, None, None]
-    cur = pixels(cur_ptr, y, x, used, H, W).to(tl.int32)  # [16, 16, BLOCKS, 1]
-    dx = reach(ox + 4 * (m - 3), j, W)
-    bits = length(dx - px)
-    best = tl.full((BLOCKS, 8), 2**30, tl.int32)
-    for d in range(7):
-        dy = reach(oy + 4 * (d - 3), i, H)
-        row, column = y + (dy >> 2)[None, None, :, :], x + (dx >> 2)[None, None, :, :]
-        cost = distance(pixels(ref_ptr, row, column, used & (m < 7)[None, None, :, :], H, W), cur)
-        cost += price(length(dy - py) + bits, rate_ptr)
-        rank = tl.where((d == 3) & (m == 3), 0, 8 * d + m + 1)  # its own vector first
-        best = tl.minimum(best, tl.where(m < 7, (cost << 6) + rank, 2**30))
-    taken = tl.min(best, axis=1)[:, None] & 63
+    # [8, BLOCKS, 16]: displacements in a row, blocks, columns. A vector out of `reach` needs no limit here: all of its
+    # block lies outside the plane, where samples are those of the limited vector
+    m, x = tl.arange(0, 8)[:, None, None], 16 * j[:, :, None] + tl.arange(0, 16)[None, None, :]
+    top, column = 16 * i + (oy >> 2)[:, :, None] - 3, x + (ox >> 2)[:, :, None] + m - 3
+    s0 = tl.zeros((8, BLOCKS, 16), dtype=tl.int32)
+    s1, s2, s3, s4, s5, s6 = s0, s0, s0, s0, s0, s0
+    r0, r1 = pixels(ref_ptr, top, column, H, W), pixels(ref_ptr, top + 1, column, H, W)
+    r2, r3 = pixels(ref_ptr, top + 2, column, H, W), pixels(ref_ptr, top + 3, column, H, W)
+    r4, r5 = pixels(ref_ptr, top + 4, column, H, W), pixels(ref_ptr, top + 5, column, H, W)
+    for row in tl.static_range(16):
+        r6 = pixels(ref_ptr, top + row + 6, column, H, W)
+        cur = pixels(cur_ptr, 16 * i + row, x, H, W)
+        s0 += tl.abs(r0 - cur)
+        s1 += tl.abs(r1 - cur)
+        s2 += tl.abs(r2 - cur)
+        s3 += tl.abs(r3 - cur)
+        s4 += tl.abs(r4 - cur)
+        s5 += tl.abs(r5 - cur)
+        s6 += tl.abs(r6 - cur)
+        r0, r1, r2, r3, r4, r5 = r1, r2, r3, r4, r5, r6
+    best = _ranked(s0, 0, i, j, oy, ox, py, px, rate_ptr, H, W)
+    best = tl.minimum(best, _ranked(s1, 1, i, j, oy, ox, py, px, rate_ptr, H, W))
+    best = tl.minimum(best, _ranked(s2, 2, i, j, oy, ox, py, px, rate_ptr, H, W))
+    best = tl.minimum(best, _ranked(s3, 3, i, j, oy, ox, py, px, rate_ptr, H, W))
+    best = tl.minimum(best, _ranked(s4, 4, i, j, oy, ox, py, px, rate_ptr, H, W))
+    best = tl.minimum(best, _ranked(s5, 5, i, j, oy, ox, py, px, rate_ptr, H, W))
+    best = tl.minimum(best, _ranked(s6, 6, i, j, oy, ox, py, px, rate_ptr, H, W))
+    taken = tl.min(best, axis=0)[None, :] & 63
     taken = tl.where(taken == 0, 27, taken - 1)
     vy, vx = reach(oy + 4 * ((taken >> 3) - 3), i, H), reach(ox + 4 * ((taken & 7) - 3), j, W)
     store_vector(out_ptr, i, j, ok, W >> 4, vy, vx)
@@ -84,12 +110,11 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
     dy, dx = _candidates(mv_ptr, i, j, ok, py, px, H, W)
     m, n = tl.arange(0, 16)[None, :], tl.arange(0, 32)[None, None, :]  # n: samples of two rows
-    used = (ok & (m < CANDIDATES))[:, :, None]
     x, y = 16 * j[:, :, None] + (n & 15), 16 * i + (n >> 4)
     differences = tl.zeros((BLOCKS, 16, 32), tl.int32)
     for row in range(0, 16, 2):
-        cur = pixels(cur_ptr, y + row, x, ok[:, :, None], H, W).to(tl.int32)
-        there = pixels(ref_ptr, y + row + (dy >> 2)[:, :, None], x + (dx >> 2)[:, :, None], used, H, W).to(tl.int32)
+        cur = pixels(cur_ptr, y + row, x, H, W)
+        there = pixels(ref_ptr, y + row + (dy >> 2)[:, :, None], x + (dx >> 2)[:, :, None], H, W)
         differences += tl.abs(there - cur)
     cost = tl.sum(differences, axis=2) + price(length(dy - py) + length(dx - px), rate_ptr)
     store_taken(out_ptr, i, j, ok, W >> 4, tl.where(m < CANDIDATES, cost, 2**22), dy, dx)
@@ -117,7 +142,7 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constex
     down = luma_tap(dy, column - (q & 15) - (dy >> 2) + top)
     there = interpolated(patch, across, down).reshape(BLOCKS, 4, 16, 4, 16)
     x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
-    cur = pixels(cur_ptr, y, x, used, H, W).to(tl.int32)[:, None, :, None, :]
+    cur = pixels(cur_ptr, y, x, H, W)[:, None, :, None, :]
     sad = tl.sum(tl.sum(tl.abs(there - cur), axis=4), axis=2).reshape(BLOCKS, 16)
 
     e, d = (n >> 2)[None, :], (n & 3)[None, :]
@@ -148,6 +173,6 @@ def last(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.constexpr
     tap = column - n[None, :, None]
     there = interpolated(patch, luma_tap(vx, tap), luma_tap(vy, tap)).reshape(BLOCKS, 16, 16, 16)
     x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
-    cur = pixels(cur_ptr, y, x, ok[:, :, None], H, W).to(tl.int32)[:, None, :, :]
+    cur = pixels(cur_ptr, y, x, H, W)[:, None, :, :]
     cost = tl.sum(tl.sum(tl.abs(there - cur), axis=3), axis=2) + price(length(dy - py) + length(dx - px), rate_ptr)
     store_taken(out_ptr, i, j, ok, W >> 4, tl.where(m < CANDIDATES, cost, 2**22), dy, dx)

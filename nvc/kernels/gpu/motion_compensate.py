@@ -1,9 +1,9 @@
-"""Device code of motion_compensate: one program predicts BLOCKS neighbouring blocks, luma and chroma, a warp for each.
+"""Device code of motion_compensate: one program, a single warp, predicts BLOCKS neighbouring blocks, luma and chroma.
 
 Tile: a block reads 23 x 23 luma samples and twice 11 x 11 chroma samples, writes 384 bytes, and makes six products of
-about 16 x 16 x 32. 1080p has 8160 blocks, 2040 programs of four warps: all resident at once on 132 multiprocessors of
-64 warps. Bytes are few (6 MB: 1.5 us); the work is about 1900 instructions of a warp for a block, most of them to bring
-samples and taps into the operands of the products.
+about 16 x 16 x 32. 1080p has 8160 blocks, 4080 programs: 2 rounds of 132 multiprocessors with 19 programs each. Bytes
+are few (6 MB: 1.5 us); the work is about 1500 instructions for a block, most of them to bring samples and taps into the
+operands of the products. Two blocks in one warp share what does not depend on the vector.
 """
 
 import triton
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nvc.kernels.gpu._interpolate import chroma_tap, interpolated, luma_tap, samples
 
-TILE = {"BLOCKS": 4, "num_warps": 4}
+TILE = {"BLOCKS": 2, "num_warps": 1}
 
 
 @triton.jit

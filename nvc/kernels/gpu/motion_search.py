@@ -9,7 +9,7 @@ import triton
 from torch import Tensor
 
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
-from nvc.kernels.gpu._motion_refine import LAST_TILE, TILE, fraction, last, neighbourly, whole
+from nvc.kernels.gpu._motion_refine import LAST_TILE, TILE, WHOLE_TILE, fraction, last, neighbourly, whole
 
 
 def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
@@ -27,7 +27,7 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, **SHRINK_TILE)
     hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, mv, H, W, **HIERARCHY_TILE)
     for _ in range(2):
-        whole[several](cur, ref, rate, mv, out, H, W, **TILE)
+        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, mv, out, H, W, **WHOLE_TILE)
         neighbourly[several](cur, ref, rate, out, mv, H, W, **TILE)
     fraction[several](cur, ref, rate, mv, out, H, W, STEP=2, **TILE)
     fraction[several](cur, ref, rate, out, mv, H, W, STEP=1, **TILE)
