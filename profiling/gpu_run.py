@@ -134,7 +134,9 @@ def environment() -> tuple[dict[str, str], list[str]]:
     """The environment of the parts, and the packages that are stood in for."""
     missing = [path.name for path in sorted(STANDINS.iterdir()) if importlib.util.find_spec(path.name) is None]
     paths = [str(ROOT), *(str(STANDINS / name) for name in missing), os.environ.get("PYTHONPATH", "")]
-    variables = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    # of a pytest that this may be run from, parts with a pytest of their own must not know
+    foreign = "TRITON_INTERPRET", "PYTEST_"
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return variables | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}, missing
 
 

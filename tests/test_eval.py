@@ -36,12 +36,14 @@ from nvc.media.clips import clip_path
 from nvc.media.skvideo_shim import skvideo
 
 FRAMES = 4
-CODECS = {"nvc": [8, 20, 32, 44], "x264-medium-zl": [18, 23, 28, 33, 38], "mjpeg": [2, 5, 10, 18, 31]}
+CODECS = {"nvc": [8, 20, 32, 44, 56], "x264-medium-zl": [18, 23, 28, 33, 38], "mjpeg": [2, 5, 10, 18, 31]}
 
 
 def arguments(folder):
     names = ["carphone", *(f"{folder}/{name}" for name in ("one.y4m", "small.y4m", "sound.wav"))]
-    options = f"--out {folder}/out --frames {FRAMES} --qps 8,20,32,44 --anchors x264-medium-zl,mjpeg --jobs 2 --quiet"
+    options = (
+        f"--out {folder}/out --frames {FRAMES} --qps 8,20,32,44,56 --anchors x264-medium-zl,mjpeg --jobs 2 --quiet"
+    )
     return ["eval", *names, *options.split(" ")]
 
 
