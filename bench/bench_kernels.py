@@ -21,7 +21,6 @@ CUDA = torch.cuda.is_available()
 POINTS = [
     pytest.param(kernel, case, id=f"{name}-{'x'.join(map(str, case))}")
     for name, kernel in sorted(TABLE.items())
-    if kernel.launch is not None or not CUDA
     for case in kernel.bench_cases
 ]
 

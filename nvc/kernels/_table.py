@@ -35,15 +35,14 @@ class Kernel:
     """One contract, three implementations that agree bit for bit.
 
     `reference` is the specification: plain int64 torch on the CPU. `cpu` is fast and exact. `launch` is Triton, on CUDA
-    tensors or, under the interpreter, CPU tensors; None while a kernel has no Triton form. `cpu` and `launch` take
-    the arguments of `reference` plus the keyword `out`: tensors of the shapes and dtypes that `reference` returns
-    (allocated when None), and return it.
+    tensors or, under the interpreter, CPU tensors. `cpu` and `launch` take the arguments of `reference` and
+    `out`: tensors of the shapes and dtypes that `reference` returns (allocated when None), which they return.
     """
 
     name: str
     reference: Callable[..., Any]
     cpu: Callable[..., Any]
-    launch: Callable[..., Any] | None
+    launch: Callable[..., Any]
     make: Callable[[Case, Fill], dict[str, Any]]  # keyword arguments of every implementation
     cases: tuple[Case, ...]  # shapes of the correctness sweep
     bench_cases: tuple[Case, ...]  # shapes the codec really runs
@@ -58,7 +57,7 @@ class Kernel:
         match x.device.type:
             case "cpu" if not _launching:
                 implementation = self.cpu
-            case "cpu" | "cuda" if self.launch is not None:
+            case "cpu" | "cuda":
                 implementation = self.launch
             case other:
                 raise NotImplementedError(f"{self.name}: no implementation for device {other!r}")

@@ -132,7 +132,6 @@ def _alone(call: Call, device: torch.device) -> float:
     """Seconds of a call's kernel among others of its kind in a graph, on a GPU."""
     operands = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in call.operands.items()}
     launch = TABLE[call.kernel].launch
-    assert launch is not None
     with torch.cuda.device(device):
         out = launch(**operands)
         return graph_seconds(lambda: launch(**operands, out=out), COPIES)
