@@ -508,7 +508,7 @@ def test_conversions_are_noted_once(head, note, tmp_path, call):
 def test_training_resumes_and_exports(tmp_path, call):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "clip.y4m").write_bytes(y4m(128, 128, 3, "C420jpeg"))
-    stage = "[[stage]]\nframes = 2\nbatch = 1\ncrop = 32\nlr = 1e-3\nlr_end = 1e-3\nmode = 'float'\nsteps = "
+    stage = "[[stage]]\nclips = [[2, 1]]\ncrop = 32\nlr = 1e-3\nlr_end = 1e-3\nmode = 'float'\nsteps = "
     weights, run_folder = tmp_path / "w.safetensors", tmp_path / "run"
     for steps in (1, 2):
         (tmp_path / "recipe.toml").write_text(f"preset = 'fast'\nseed = 1\n{stage}{steps}\n")

@@ -23,9 +23,8 @@ def clips() -> list[Clip]:
 
 
 def recipe(steps: int) -> Recipe:
-    return Recipe(
-        "fast", 7, (Stage(2, 2, 1, 32, 1e-3, 1e-3, Mode.FLOAT), Stage(steps - 2, 2, 2, 32, 1e-3, 1e-4, Mode.QUANT))
-    )
+    first = Stage(2, ((2, 1),), 32, 1e-3, 1e-3, Mode.FLOAT)
+    return Recipe("fast", 7, (first, Stage(steps - 2, ((2, 2), (1, 2)), 32, 1e-3, 1e-4, Mode.QUANT)))
 
 
 def run(folder: Path, steps: int) -> dict[str, torch.Tensor]:

@@ -89,7 +89,7 @@ def _train(args: argparse.Namespace, device: "torch.device") -> None:
     try:
         clips = load_folders(args.data)
         for stage in recipe.stages:  # a stage that fits no clip should fail now, not hours later
-            Sampler(clips, 0).batch(1, stage.frames, stage.crop)
+            Sampler(clips, 0).batch(1, max(frames for frames, _ in stage.clips), stage.crop)
     except ValueError as error:
         raise MediaError(str(error)) from error
     try:

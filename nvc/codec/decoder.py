@@ -107,4 +107,4 @@ class FrameDecoder(Session):
             q = scatter(symbols, index, self.skip, out=space.s16("symbols", *prior.rows.shape).flatten())
         with span("prior"):
             mean = net.refine(prior, q.view(prior.rows.shape), row, space)
-        self.finish(q.view(prior.rows.shape), mean, context)
+        self.finish(kind, q.view(prior.rows.shape), mean, context)

@@ -99,7 +99,7 @@ class FrameEncoder(Session):
             quantise(latent, mean, prior.rows, self._offsets, 2, self.skip, out=q)
         # one thread's or one multiprocessor's work, which nothing waits for: it goes on beside the reconstruction
         coded = self.runner.beside(partial(self._code, kind, z, q, prior.rows))
-        self.finish(q, mean, context)
+        self.finish(kind, q, mean, context)
         with span("entropy"):
             coded()
 

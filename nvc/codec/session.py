@@ -74,10 +74,11 @@ class Session:
                 self.memory.copy_(self.network.memory[int(kind == KEY)].expand_as(self.memory))
             return self.network.make_context(self.memory, self.prediction, self.space)
 
-    def finish(self, q: Tensor, mean: Tensor, context: Tensor) -> None:
+    def finish(self, kind: str, q: Tensor, mean: Tensor, context: Tensor) -> None:
         """Reconstruct: memory and reference become what the next frame needs."""
         with span("synthesise"):
-            operands = q, mean, context, self.prediction, self.control.row, self.space
+            vectors = None if kind == KEY else self.vectors
+            operands = q, mean, context, self.prediction, vectors, self.control.row, self.space
             self.network.synthesise(*operands, out=(self.memory, self.reference))
 
 

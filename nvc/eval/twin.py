@@ -74,15 +74,16 @@ class FloatTwin:
                 key, now = distance == 0, frame_qp(qp, distance)
                 luma, chroma = _padded(planes, geometry)
                 target, bits = pack(luma, chroma) - 128, 0.0
-                prediction = torch.zeros_like(target)
+                prediction, whole = torch.zeros_like(target), torch.zeros((1, 1, h // 2, w // 2), dtype=torch.bool)
                 if key or is_reset(distance):
                     memory = self.net.initial_memory(1, h, w, key, Mode.FLOAT)
                 if not key:
                     seen = (unpack(recon)[0][:, 0] + 128).round().to(torch.uint8)
                     vectors = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
-                    prediction, bits = compensate(recon, vectors), self._vector_bits(vectors[0])
+                    prediction, whole = compensate(recon, vectors), (vectors & 3 == 0).all(3)[:, None]
+                    bits = self._vector_bits(vectors[0])
                 row = torch.tensor([gain_row(now, key)])
-                coded = self.net(target, prediction, memory, row, Mode.FLOAT, noise=False)
+                coded = self.net(target, prediction, whole, memory, row, Mode.FLOAT, noise=False)
                 recon, memory = coded.pixels.clamp(-128, 127), coded.memory
                 y, c = ((x + 128).round().to(torch.uint8)[0].numpy() for x in unpack(recon))
                 yield _Frame(bits + float(coded.bits), (y[0], c[0], c[1]), time.perf_counter() - began)

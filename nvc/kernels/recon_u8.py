@@ -1,26 +1,35 @@
 """Features to planes: 96 channels per position, each a residual plus a gated prediction, unpacked to 4:2:0.
 
+A 16x16 block of an inter frame without symbols, whose vector is whole, is a copy of its prediction: a residual from the
+features alone would wear it away, a little in every frame.
+
     A         = view(x) = clamp((x + 4) >> 3, -128, 127)
     acc[p, n] = sum_c w[n, c] A[p, c]                                              0 <= n < 192
     t[p, n]   = ((acc[p, n] + bias[row, n]) * mult[row, n] + 2^32) >> 33
     r[p, k]   = clamp(t[p, k], -32768, 32767)                                      0 <= k < 96, unit 1/8 grey level
     g[p, k]   = clamp(t[p, 96 + k], 0, 64)                                         unit 1/64
-    s[p, k]   = clamp((8 r[p, k] + g[p, k] pred[p, k] + 32) >> 6, -128, 127) + 128
+    copied[b] = every q[b, :] is 0 and mv[b, 0] & 3 == mv[b, 1] & 3 == 0
+    s[p, k]   = pred[p, k] + 128                                                   where p lies in a copied block
+              = clamp((8 r[p, k] + g[p, k] pred[p, k] + 32) >> 6, -128, 127) + 128 elsewhere
     Y[8 a + i, 8 b + j] = s[(a, b), 8 i + j],  U[4 a + i, 4 b + j] = s[(a, b), 64 + 4 i + j],  V the same from 80 on
 
-    name    shape        dtype   range
-    x       [h, w, C]    int16   full            s16, 2 <= C <= 1024
-    pred    [h, w, 96]   int8    full            pixels - 128
-    w       [192, C]     int8    -63 .. 63
-    bias    [R, 192]     int32   |b| <= 2^26
-    mult    [R, 192]     int32   0 .. 2^31 - 1
-    row     [1]          int32   0 .. R - 1
-    Y       [8h, 8w]     uint8   full
-    U, V    [4h, 4w]     uint8   full
+    name    shape            dtype   range
+    x       [h, w, C]        int16   full            s16, 2 <= C <= 1024
+    pred    [h, w, 96]       int8    full            pixels - 128
+    w       [192, C]         int8    -63 .. 63
+    bias    [R, 192]         int32   |b| <= 2^26
+    mult    [R, 192]         int32   0 .. 2^31 - 1
+    row     [1]              int32   0 .. R - 1
+    q       [h/2, w/2, N]    int16   full            symbols of the latents; None in a keyframe, where nothing is copied
+    mv      [h/2, w/2, 2]    int16   full            block vectors, quarter pel; None in a keyframe
+    Y       [8h, 8w]         uint8   full
+    U, V    [4h, 4w]         uint8   full
 
 Bounds: |w A| < 2^13, |acc| < 2^23, |acc + bias| < 2^27: int32. The product is below 2^58: int64. |t| < 2^25,
 |8 r + g pred + 32| <= 2^18 + 2^13 + 2^5 < 2^19: int32. `>>` is arithmetic: rounding is half-up for both signs.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +49,7 @@ CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-
 Planes = tuple[Tensor, Tensor, Tensor]
 
 
-def _check(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> None:
+def _check(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, q: Tensor | None, mv: Tensor | None) -> None:
     (H, W, C), R = x.shape, bias.shape[0]
     if not 2 <= C <= MAX_C:  # torch._int_mm misreads the transposed weights of one channel
         raise ValueError(f"recon_u8: C={C} is outside 2..{MAX_C}")
@@ -49,16 +58,36 @@ def _check(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> No
     ops.expect("recon_u8: w", w, (192, C), torch.int8)
     ops.expect("recon_u8: bias", bias, (R, 192), torch.int32)
     ops.expect("recon_u8: mult", mult, (R, 192), torch.int32)
+    if (q is None) != (mv is None):
+        raise ValueError("recon_u8: symbols and vectors come together")
+    if q is not None and mv is not None:
+        if H & 1 or W & 1:
+            raise ValueError(f"recon_u8: {H}x{W} positions are not whole blocks")
+        ops.expect("recon_u8: q", q, (H // 2, W // 2, q.shape[-1]), torch.int16)
+        ops.expect("recon_u8: mv", mv, (H // 2, W // 2, 2), torch.int16)
 
 
-def reference(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor) -> Planes:
-    _check(x, pred, w, bias, mult)
+def reference(
+    x: Tensor,
+    pred: Tensor,
+    w: Tensor,
+    bias: Tensor,
+    mult: Tensor,
+    row: Tensor,
+    q: Tensor | None,
+    mv: Tensor | None,
+) -> Planes:
+    _check(x, pred, w, bias, mult, q, mv)
     (H, W, _), k = x.shape, ops.row_index("recon_u8", row, bias.shape[0])
     acc = ((x.long() + 4) >> 3).clamp(-128, 127) @ w.long().T + bias[k].long()
     assert acc.abs().max() < 2**27, "the bound in the header is wrong"
     t = (acc * mult[k].long() + 2**32) >> 33
     r, g = t[..., :96].clamp(-32768, 32767), t[..., 96:].clamp(0, 64)
     s = ((8 * r + g * pred.long() + 32) >> 6).clamp(-128, 127) + 128
+    if q is not None and mv is not None:
+        copied = (q == 0).all(2) & (mv & 3 == 0).all(2)
+        copied = copied.repeat_interleave(2, 0).repeat_interleave(2, 1)
+        s = torch.where(copied[..., None], pred.long() + 128, s)
     y = s[..., :64].reshape(H, W, 8, 8).permute(0, 2, 1, 3).reshape(8 * H, 8 * W)
     u = s[..., 64:80].reshape(H, W, 4, 4).permute(0, 2, 1, 3).reshape(4 * H, 4 * W)
     v = s[..., 80:].reshape(H, W, 4, 4).permute(0, 2, 1, 3).reshape(4 * H, 4 * W)
@@ -73,9 +102,21 @@ def _view(x, a, begin, end):
 
 
 @compiled
-def _pixels(rg, pred, row, s, begin, end):
+def _is_copied(q, mv, a, b):
+    symbols = np.int16(0)
+    for n in range(q.shape[2]):
+        symbols |= q[a, b, n]
+    return symbols == 0 and (mv[a, b, 0] | mv[a, b, 1]) & 3 == 0
+
+
+@compiled
+def _pixels(rg, pred, w, q, mv, row, s, begin, end):
     for p in range(begin, end):
         copy_row(pred, p, row, 0, 96)
+        if len(mv) and _is_copied(q, mv, (p // w) >> 1, (p % w) >> 1):
+            for k in range(96):
+                s[p - begin, k] = np.uint8(row[k]) ^ np.uint8(128)
+            continue
         for k in range(96):
             r = np.int32(rg[p - begin, k])
             g = clamp(rg[p - begin, 96 + k], 0, 64)
@@ -105,10 +146,22 @@ def _unpack(s, y, u, v, begin, end):
         a, b = a + 1, 0
 
 
+_NONE = np.zeros((0, 0, 0), np.int16)
+
+
 def cpu(
-    x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Planes | None = None
+    x: Tensor,
+    pred: Tensor,
+    w: Tensor,
+    bias: Tensor,
+    mult: Tensor,
+    row: Tensor,
+    q: Tensor | None,
+    mv: Tensor | None,
+    *,
+    out: Planes | None = None,
 ) -> Planes:
-    _check(x, pred, w, bias, mult)
+    _check(x, pred, w, bias, mult, q, mv)
     (H, W, C), r = x.shape, ops.row_index("recon_u8", row, bias.shape[0])
     y, u, v = out or (None, None, None)
     y = ops.output("recon_u8", y, (8 * H, 8 * W), torch.uint8, x.device)
@@ -116,6 +169,7 @@ def cpu(
     v = ops.output("recon_u8", v, (4 * H, 4 * W), torch.uint8, x.device)
     planes = y.numpy(), u.numpy(), v.numpy()
     features, predicted = x.reshape(H * W, C).numpy(), pred.reshape(H * W, 96).numpy()
+    symbols, vectors = (_NONE if t is None else t.numpy() for t in (q, mv))
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (CHUNK, C), torch.int8)
@@ -123,7 +177,7 @@ def cpu(
         _, s = scratch("s", (CHUNK, 96), torch.uint8)
         _view(features, a_array, begin, end)
         gemm.s16(a, end - begin, w, bias, mult, r, rg[: end - begin])
-        _pixels(rg, predicted, scratch("row", (96,), torch.int8)[1], s, begin, end)
+        _pixels(rg, predicted, W, symbols, vectors, scratch("row", (96,), torch.int8)[1], s, begin, end)
         _unpack(s, *planes, begin, end)
 
     parallel(chunk, H * W, CHUNK)
@@ -131,9 +185,18 @@ def cpu(
 
 
 def launch(
-    x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Planes | None = None
+    x: Tensor,
+    pred: Tensor,
+    w: Tensor,
+    bias: Tensor,
+    mult: Tensor,
+    row: Tensor,
+    q: Tensor | None,
+    mv: Tensor | None,
+    *,
+    out: Planes | None = None,
 ) -> Planes:
-    _check(x, pred, w, bias, mult)
+    _check(x, pred, w, bias, mult, q, mv)
     ops.expect("recon_u8: row", row, (1,), torch.int32)
     if pred.stride(2) != 1 or pred.device != x.device:
         raise ValueError(f"recon_u8: pred has strides {pred.stride()} on {pred.device}, x is on {x.device}")
@@ -142,13 +205,13 @@ def launch(
     y = ops.output("recon_u8", y, (8 * H, 8 * W), torch.uint8, x.device)
     u = ops.output("recon_u8", u, (4 * H, 4 * W), torch.uint8, x.device)
     v = ops.output("recon_u8", v, (4 * H, 4 * W), torch.uint8, x.device)
-    ops.expect_launchable("recon_u8", x, w, bias, mult, row, y, u, v)
-    gpu.run(x, pred, w, bias, mult, row, y, u, v)
+    ops.expect_launchable("recon_u8", x, w, bias, mult, row, q, mv, y, u, v)
+    gpu.run(x, pred, w, bias, mult, row, q, mv, y, u, v)
     return y, u, v
 
 
-def make(case: Case, fill: Fill) -> dict[str, Tensor]:
-    H, W, C, R, slack = case  # slack: pred is a slice of a buffer with that many more channels
+def make(case: Case, fill: Fill) -> dict[str, Any]:
+    H, W, C, R, slack, N = case  # slack: pred is a slice of a buffer with that many more channels; N = 0: a keyframe
     x_max = 32767 if fill.pattern in ("corner", "edges") else 1023  # elsewhere within the range of the view
     x = fill((H, W, C), -x_max - 1, x_max, torch.int16)
     pred = fill((H, W, 96 + slack), -128, 127, torch.int8)[:, :, slack:]
@@ -165,13 +228,21 @@ def make(case: Case, fill: Fill) -> dict[str, Tensor]:
         first = (64 * 5 - 32 - (32 + odd) * pred.view(H * W, 96)[p, k].long() + 3) >> 2
         ops.on_boundary(bias[:, :96], mult[:, :96], R - 1, acc[:, :96], first)
         ops.on_boundary(bias[:, 96:], mult[:, 96:], R - 1, acc[:, 96:], 33)
+    q = mv = None
+    if N:  # every second block with symbols, in its last channel alone; every third with a vector that is not whole
+        b = torch.arange(H * W // 4).view(H // 2, W // 2)
+        q = torch.zeros((H // 2, W // 2, N), dtype=torch.int16)
+        mv = fill((H // 2, W // 2, 2), -2047, 2047, torch.int16)
+        q[b % 2 == 1, N - 1] = fill((H * W // 4,), -32768, 32767, torch.int16)[: int((b % 2).sum())]
+        mv &= torch.where(b % 3 == 2, -1, -4)[..., None].to(torch.int16)
     args = {"x": x, "pred": pred, "w": w, "bias": bias, "mult": mult}
-    return args | {"row": torch.tensor([R - 1], dtype=torch.int32)}
+    return args | {"row": torch.tensor([R - 1], dtype=torch.int32), "q": q, "mv": mv}
 
 
 def cost(case: Case) -> Cost:
-    H, W, C, _, _ = case
-    return Cost(bytes=H * W * (2 * C + 2 * 96) + 192 * C + 8 * 192 + 4, macs=H * W * C * 192)
+    H, W, C, _, _, N = case
+    blocks = H * W // 4 * (2 * N + 4) if N else 0
+    return Cost(bytes=H * W * (2 * C + 2 * 96) + blocks + 192 * C + 8 * 192 + 4, macs=H * W * C * 192)
 
 
 recon_u8 = Kernel(
@@ -180,7 +251,14 @@ recon_u8 = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((1, 1, 2, 1, 0), (1, 1, 64, 128, 96), (7, 5, 33, 128, 0), (17, 33, 64, 128, 96), (2, 3, MAX_C, 1, 0)),
-    bench_cases=((46, 80, 128, 128, 96), (90, 160, 128, 128, 96), (136, 240, 256, 128, 96)),
+    cases=(
+        (1, 1, 2, 1, 0, 0),
+        (2, 2, 64, 128, 96, 1),
+        (7, 5, 33, 128, 0, 0),
+        (17, 33, 64, 128, 96, 0),
+        (18, 34, 64, 128, 96, 130),
+        (2, 6, MAX_C, 1, 0, 256),
+    ),
+    bench_cases=((46, 80, 128, 128, 96, 256), (90, 160, 128, 128, 96, 256), (136, 240, 256, 128, 96, 256)),
     cost=cost,
 )

@@ -119,12 +119,14 @@ class LowDelay(nn.Module):
         mean: Tensor,
         context: Tensor,
         prediction: Tensor,
+        vectors: Tensor | None,
         row: Tensor,
         space: Workspace,
         out: tuple[Tensor, Planes],
     ) -> None:
         """Symbols and refined means -> `out`: the next memory int16 [h, w, C], planes uint8 [8h, 8w], 2 x [4h, 4w].
 
+        vectors int16 [h/2, w/2, 2]: those of the prediction, None in a keyframe.
         The memory may be the one that the context was made from, the planes those of the prediction.
         """
         memory, planes = out
@@ -133,4 +135,5 @@ class LowDelay(nn.Module):
         tables = (up.weight, ctx.weight, up.bias, up.mult, ctx.bias, ctx.mult)
         self.decoder(latent_up_s16(x, context, *tables, row, out=memory), space)
         g = self.recon(memory, space, out=space.s16("recon", *context.shape))
-        recon_u8(g, prediction, *self.recon_head.tables, row, out=planes)
+        symbols = None if vectors is None else q
+        recon_u8(g, prediction, *self.recon_head.tables, row, symbols, vectors, out=planes)

@@ -43,7 +43,7 @@ def load_folders(folders: list[Path]) -> list[Clip]:
     for path in sorted(p for folder in folders for p in folder.iterdir() if p.suffix.lower() in VIDEO | IMAGE):
         luma, chroma = _decode(path)
         change = np.abs(luma[1:9].astype(np.int16) - luma[:8][: len(luma[1:9])]).mean() if len(luma) > 1 else 0.0
-        clips.append(Clip(path.stem, luma, chroma, min(float(change), 8.0) + 1.5))
+        clips.append(Clip(path.stem, luma, chroma, min(float(change), 8.0) + 3.0))
     if not clips:
         raise ValueError(f"no clips in {', '.join(map(str, folders))}")
     return clips

@@ -10,11 +10,11 @@ from nvc.train.quant import Mode
 
 @dataclass(frozen=True)
 class Stage:
-    """Learning rate falls from lr to lr_end along half a cosine."""
+    """Learning rate falls from lr to lr_end along half a cosine. clips: pairs (frames of a clip, clips in a batch), of
+    which every step draws one; a clip of one frame is an intra frame."""
 
     steps: int
-    frames: int
-    batch: int
+    clips: tuple[tuple[int, int], ...]
     crop: int
     lr: float
     lr_end: float
@@ -47,7 +47,10 @@ def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises ValueError with the file's name when it is not one."""
     try:
         raw = tomllib.loads(path.read_text())
-        stages = tuple(Stage(**{**s, "mode": Mode(s["mode"])}) for s in raw["stage"])
+        stages = tuple(
+            Stage(**{**s, "clips": tuple((int(t), int(b)) for t, b in s["clips"]), "mode": Mode(s["mode"])})
+            for s in raw["stage"]
+        )
         return Recipe(raw["preset"], raw["seed"], stages)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a training recipe ({error})") from error

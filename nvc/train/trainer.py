@@ -109,7 +109,8 @@ class Trainer:
         stage, lr = self.recipe.at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["factor"] * min(1.0, (self.step + 1) / WARMUP)
-        luma, chroma = self.sampler.batch(stage.batch, stage.frames, stage.crop)
+        frames, batch = stage.clips[int(self.rng.integers(len(stage.clips)))]
+        luma, chroma = self.sampler.batch(batch, frames, stage.crop)
         result = unroll(self.net, luma.to(self.device), chroma.to(self.device), self.rng, stage.mode)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.backward()  # type: ignore[no-untyped-call]

@@ -193,9 +193,12 @@ class Twin(nn.Module):
         index = self.z_index()[rows].clamp(0, SCALES - 1)
         return gaussian_bits(z, index[:, :, None, None]).sum((1, 2, 3))
 
-    def forward(self, x: Tensor, pred: Tensor, memory: Tensor, rows: Tensor, mode: Mode, noise: bool) -> Coded:
+    def forward(
+        self, x: Tensor, pred: Tensor, whole: Tensor, memory: Tensor, rows: Tensor, mode: Mode, noise: bool
+    ) -> Coded:
         """x, pred [B, 96, h, w] in grey levels - 128 (pred 0 for intra); rows [B] int64 gain rows.
 
+        whole: bool [B, 1, h/2, w/2], blocks whose vector is whole; without symbols they are copied (none for intra).
         `noise`: bits from additive uniform noise (training); otherwise from rounded values.
         """
         dtype = torch.float64 if mode is Mode.EXACT else torch.float32
@@ -242,7 +245,8 @@ class Twin(nn.Module):
         gv = self.run(self.recon, f, mode).view
         r = clamp16(self.recon_gain(gv, rows, mode), PIXEL / 8, mode) / PIXEL
         gate = self.recon_gate(gv, None, mode).clamp(0, 1)
-        pixels = r + gate * ps
+        copied = whole & (q == 0).all(1, keepdim=True)
+        pixels = torch.where(F.interpolate(copied.to(ps.dtype), (h, w)) > 0, ps, r + gate * ps)
         if mode is Mode.EXACT:
             pixels = torch.floor(pixels + 0.5).clamp(-128, 127)
         return Coded(pixels, f.value, bits, q, index, zq)

@@ -10,7 +10,7 @@ from nvc.codec.gop import KEY_OFFSET, OFFSETS, QP_MAX, search_rate
 from nvc.kernels.motion_search import motion_search
 from nvc.models.config import QPS
 from nvc.train.motion import compensate, pack, unpack
-from nvc.train.quant import Mode
+from nvc.train.quant import Mode, ste_round
 from nvc.train.twin import Twin, lambdas
 
 CHROMA_WEIGHT = 2.0  # of U and V beside 6 for Y; above 1 because chroma converges later
@@ -39,7 +39,7 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, rng: np.random.Generator, mo
     others from a slightly noisy original frame and an empty memory."""
     frames, batch = luma.shape[:2]
     device = luma.device
-    intra = bool(rng.random() < 0.5)
+    intra = frames == 1 or bool(rng.random() < 0.5)
     base = torch.from_numpy(rng.integers(0, QPS, batch)).to(device)
     lam_table = lambdas().to(device)
     weight = (1600 / lam_table[base]) ** 0.5  # balances the gradients of the lambdas
@@ -60,13 +60,13 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, rng: np.random.Generator, mo
             lam = lam_table[qp]
             target = pack(luma[t][:, None].float(), chroma[t].float()) - 128
             if recon is None:
-                pred = torch.zeros_like(target)
+                pred, whole = torch.zeros_like(target), torch.zeros((batch, 1, h // 2, w // 2), dtype=torch.bool)
             else:
                 seen = unpack(recon.detach())[0][:, 0]
                 mv = search_batch(luma[t], (seen + 128).round().clamp(0, 255).to(torch.uint8), qp)
-                pred = compensate(recon, mv)
+                pred, whole = ste_round(compensate(recon, mv)), (mv & 3 == 0).all(3)[:, None]
             with torch.autocast(device.type, dtype=torch.bfloat16):
-                coded = net(target, pred, memory, qp + QPS if key else qp, mode, noise=True)
+                coded = net(target, pred, whole.to(device), memory, qp + QPS if key else qp, mode, noise=True)
             error = ((coded.pixels - target) / 255) ** 2
             mse_y, mse_c = error[:, :64].mean((1, 2, 3)), error[:, 64:].mean((1, 2, 3))
             d = (6 * mse_y + 2 * CHROMA_WEIGHT * mse_c) / (6 + 2 * CHROMA_WEIGHT)
@@ -75,5 +75,5 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, rng: np.random.Generator, mo
             result.loss = result.loss + loss / (frames if intra else frames - 1)
             entry = (float(loss.detach()), float(mse_y.mean().detach()), float(bpp.mean().detach()))
             (result.intra if key else result.inter).append(entry)
-            recon, memory = coded.pixels.clamp(-128, 127), coded.memory
+            recon, memory = ste_round(coded.pixels).clamp(-128, 127), coded.memory
     return result
