@@ -12,11 +12,17 @@ the first of its candidates with the least cost.
    the previous pass (`mv_residual`) and bits is the sum over components of 2 * bit_length(|d|) + 1. Twice: the 7x7
    whole pixels around, then zero, p and the eight neighbours' vectors (left, top, right, bottom, then the corners).
 4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
-5. Zero, p and the neighbours once more. In 3 to 5 the block's own vector is the first candidate.
+5. ROUNDS times, for each of four colours of blocks, by the parities of row and column: zero, p, the vectors to the
+   left, above, to the right and below, and the nine quarter-pel positions around, column by column. Their cost counts
+   the bits of every block that is predicted from this one too: SAD + ((rate * 2 * L) >> 4), L the sum of bit_length over
+   both components of v - p here, to the right, below, below to the left and, from the last but one column, below to the
+   right. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one another.
+
+In 3 to 5 the block's own vector is the first candidate.
 
 Candidates are clamped so that a block's corner lies within 64 pixels outside the plane. With |dy| <= 80 + 12 + 6 and
 |dx| <= 128 + 32 + 6 pixels before sub-pel steps, components stay below 2047. rate is clamped to 0..2^20; then a cost is
-at most 2^16 + (2^20 * 54 >> 4) < 2^22.
+at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4, 2^16 + (2^20 * 2 * 5 * 26 >> 4) < 2^25 in 5.
 """
 
 from collections.abc import Callable
@@ -29,7 +35,7 @@ from torch import Tensor
 from nvc.kernels import _motion_cpu as passes
 from nvc.kernels import _operands as ops
 from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
-from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
+from nvc.kernels._motion_cpu import COARSE_MARGIN, COLOURS, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN, ROUNDS
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import motion_search as gpu
@@ -96,9 +102,14 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
     def clamped(mv: Tensor) -> Tensor:
         return mv.clamp(lowest, highest)
 
+    def lengths(mv: Tensor, predicted: Tensor) -> Tensor:
+        return (((mv - predicted).abs()[..., None] >> torch.arange(13)) > 0).sum((2, 3))
+
+    def sad(mv: Tensor) -> Tensor:
+        return (interpolated(ref, mv, LUMA, 16) - blocks).abs().sum((2, 3))
+
     def cost(mv: Tensor, predicted: Tensor) -> Tensor:
-        bits = (((mv - predicted).abs()[..., None] >> torch.arange(13)) > 0).sum((2, 3)) * 2 + 2
-        return (interpolated(ref, mv, LUMA, 16) - blocks).abs().sum((2, 3)) + ((price * bits) >> 4)
+        return sad(mv) + ((price * (2 * lengths(mv, predicted) + 2)) >> 4)
 
     def around(mv: Tensor, offsets: Tensor) -> Tensor:
         best, predicted = Choice(cost(mv, predictor(mv)), mv), predictor(mv)
@@ -106,16 +117,38 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             best.offer(cost(clamped(mv + v), predicted), clamped(mv + v))
         return best.mv
 
+    def moved(mv: Tensor, dy: int, dx: int) -> Tensor:
+        """The field seen from (dy, dx) blocks away, zero where there is none."""
+        there = torch.zeros_like(mv)
+        there[max(0, -dy) : h // 16 - max(0, dy), max(0, -dx) : w // 16 - max(0, dx)] = mv[
+            max(0, dy) : h // 16 + min(0, dy), max(0, dx) : w // 16 + min(0, dx)
+        ]
+        return there
+
     def neighbourly(mv: Tensor) -> Tensor:
         best, predicted = Choice(cost(mv, predictor(mv)), mv), predictor(mv)
         for v in (torch.zeros_like(mv), clamped(predicted)):
             best.offer(cost(v, predicted), v)
         for dy, dx in NEIGHBOURS.tolist():
-            there = torch.zeros_like(mv)  # once more, where there is no neighbour
-            there[max(0, -dy) : h // 16 - max(0, dy), max(0, -dx) : w // 16 - max(0, dx)] = mv[
-                max(0, dy) : h // 16 + min(0, dy), max(0, dx) : w // 16 + min(0, dx)
-            ]
+            there = moved(mv, dy, dx)  # zero once more, where there is no neighbour
             best.offer(cost(clamped(there), predicted), clamped(there))
+        return best.mv
+
+    def settled(mv: Tensor, here: Tensor) -> Tensor:
+        """The choices of the blocks `here`, of one colour: as they do not see one another, all may try at once."""
+
+        def total(candidate: Tensor) -> Tensor:
+            trial = torch.where(here, candidate, mv)
+            n = lengths(trial, predictor(trial))
+            below_right = moved(n, 1, 1) * (torch.arange(w // 16) == w // 16 - 2)
+            n = n + moved(n, 0, 1) + moved(n, 1, 0) + moved(n, 1, -1) + below_right
+            return sad(candidate) + ((price * 2 * n) >> 4)
+
+        best = Choice(total(mv), mv)
+        around = torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1)
+        neighbours = (moved(mv, dy, dx) for dy, dx in NEIGHBOURS[:4].tolist())
+        for v in (torch.zeros_like(mv), predictor(mv), *neighbours, *(mv + v for v in around)):
+            best.offer(total(clamped(v)), clamped(v))
         return best.mv
 
     mv = clamped(hierarchy(cur, ref))
@@ -123,7 +156,11 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
         mv = neighbourly(around(mv, 4 * torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))))
     for step in (2, 1):
         mv = around(mv, step * torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1))
-    return neighbourly(mv).short()
+    rows, columns = torch.meshgrid(torch.arange(h // 16), torch.arange(w // 16), indexing="ij")
+    for number in range(ROUNDS * COLOURS):
+        here = ((rows & 1) * 2 + (columns & 1) == number % COLOURS)[..., None]
+        mv = torch.where(here, settled(mv, here), mv)
+    return mv.short()
 
 
 def means(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,8 +203,11 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
         run(passes.neighbourly, a, wide, price, v2, s2, v, s)
     run(passes.fraction, a, wide, price, 2, v, s, v2, s2)
     run(passes.fraction, a, wide, price, 1, v2, s2, v, s)
-    run(passes.neighbourly, a, wide, price, v, s, v2, s2)
-    out.copy_(torch.from_numpy(v2))
+    moved = np.full((bh, bw), -1, np.int32)
+    for number in range(ROUNDS * COLOURS):
+        args = a, wide, price, number % COLOURS, number, v, moved
+        parallel(lambda first, last, args=args: passes.settle(*args, first, last), (bh + 1) // 2, 2)  # type: ignore[misc]
+    out.copy_(torch.from_numpy(v))
     return out
 
 

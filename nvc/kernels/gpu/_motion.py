@@ -1,7 +1,8 @@
 """What the passes of motion_search share: the vectors around a block, their prediction, their price, and the choice.
 
 Vectors are pairs of int32 tensors (dy, dx) [B, M]: B neighbouring blocks (i, j) of a row, M candidates of each. Among
-those that cost the same the first is taken: the least of 64 * cost + rank, < 2^28 as a cost is at most 2^22.
+those that cost the same the first is taken: the least of 64 * cost + rank, < 2^28 as a cost is at most 2^22. `settle`,
+whose costs are larger and candidates fewer, has its own.
 """
 
 import triton
@@ -56,10 +57,39 @@ def length(v):
 
 
 @triton.jit
+def limited(rate_ptr):
+    return tl.minimum(tl.maximum(tl.load(rate_ptr), 0), 2**20)
+
+
+@triton.jit
 def price(lengths, rate_ptr):
     """Cost of coding a vector whose differences from the prediction have so many bits together."""
-    rate = tl.minimum(tl.maximum(tl.load(rate_ptr), 0), 2**20)
-    return (rate * (2 * lengths + 2)) >> 4
+    return (limited(rate_ptr) * (2 * lengths + 2)) >> 4
+
+
+@triton.jit
+def _with(mv_ptr, r, c, i, j, dy, dx, ok, columns):
+    """The vectors of blocks (r, c) if that of block (i, j) were (dy, dx)."""
+    vy, vx = vector(mv_ptr, r, c, ok, columns)
+    own = ok & (r == i) & (c == j)
+    return tl.where(own, dy, vy), tl.where(own, dx, vx)
+
+
+@triton.jit
+def coded_length(mv_ptr, i, j, DOWN: tl.constexpr, RIGHT: tl.constexpr, dy, dx, ok, H, W):
+    """Bits of both components of the difference that block (i + DOWN, j + RIGHT) codes if the vector of block (i, j)
+    were (dy, dx) [B, M]; zero where there is no such block."""
+    columns = W >> 4
+    r, c = i + DOWN, j + RIGHT
+    ok = ok & (r < (H >> 4)) & (c >= 0) & (c < columns)
+    side = tl.where(c + 1 < columns, c + 1, tl.maximum(c - 1, 0))
+    vy, vx = _with(mv_ptr, r, c, i, j, dy, dx, ok, columns)
+    ly, lx = _with(mv_ptr, r, c - 1, i, j, dy, dx, ok & (c > 0), columns)
+    ty, tx = _with(mv_ptr, r - 1, c, i, j, dy, dx, ok & (r > 0), columns)
+    cy, cx = _with(mv_ptr, r - 1, side, i, j, dy, dx, ok & (r > 0), columns)
+    py = tl.where(r > 0, _median(ly, ty, cy), ly)
+    px = tl.where(r > 0, _median(lx, tx, cx), lx)
+    return tl.where(ok, length(vy - py) + length(vx - px), 0)
 
 
 @triton.jit

@@ -4,7 +4,7 @@ Tile: few warps, as what is done once for a block is repeated by every warp of a
 have neighbouring samples of a row, and a thread four displacements for each of seven rows: 22 x 8 x 16 byte loads a
 block instead of 49 x 256. In `neighbourly`, where vectors differ, they have the samples of two rows; it is bound by its
 11 x 256 byte loads a block. In `fraction` the eight positions around a block are one 64 x 64 result of int8 products,
-9 of its 16 squares in use. In `last` the candidates of a block are a batch of 16 products.
+9 of its 16 squares in use. In `settle` the candidates of a block are a batch of 16 products.
 """
 
 import triton
@@ -12,11 +12,21 @@ import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._interpolate import interpolated, luma_tap, pixels, samples
-from nvc.kernels.gpu._motion import length, predicted, price, reach, store_taken, store_vector, vector
+from nvc.kernels.gpu._motion import (
+    coded_length,
+    length,
+    limited,
+    predicted,
+    price,
+    reach,
+    store_taken,
+    store_vector,
+    vector,
+)
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 2}
 TILE = {"BLOCKS": 2, "num_warps": 2}
-LAST_TILE = {"BLOCKS": 1, "num_warps": 4}
+SETTLE_TILE = {"num_warps": 4}
 
 # candidates 0 (its own), 1 (zero), 2 (the prediction), 3.. (the neighbours'): offset + 1 of the block, two bits
 _OFFSETS = [(0, 0)] * 3 + NEIGHBOURS.tolist()
@@ -156,23 +166,49 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constex
 
 
 @triton.jit
-def last(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.constexpr):
-    """Zero, the prediction and the neighbours' vectors, in quarter samples. Operands as in `whole`."""
-    i = tl.program_id(1)
-    j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
-    ok = j < (W >> 4)
+def _offers(mv_ptr, i, j, ok, oy, ox, H, W):
+    """The 16 candidates (dy, dx) [B, 16] of `settle` for blocks j [B, 1], their own (oy, ox) first."""
+    m = tl.arange(0, 16)[None, :]
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
-    dy, dx = _candidates(mv_ptr, i, j, ok, py, px, H, W)
+    ni = i + ((ROWS >> (2 * m)) & 3) - 1
+    nj = j + ((COLUMNS >> (2 * m)) & 3) - 1
+    there = (m > 2) & (m < 7) & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
+    dy, dx = vector(mv_ptr, ni, nj, ok & there, W >> 4)
+    dy, dx = tl.where(m == 2, py, dy), tl.where(m == 2, px, dx)
+    column = ((m - 7) * 11) >> 5  # (m - 7) / 3
+    dy = tl.where(m > 6, oy + (m - 7) - 3 * column - 1, dy)
+    dx = tl.where(m > 6, ox + column - 1, dx)
+    dy, dx = reach(dy, i, H), reach(dx, j, W)
+    return tl.where(m == 0, oy, dy), tl.where(m == 0, ox, dx)
+
+
+@triton.jit
+def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, row, column, H, W):
+    """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
+    them reads is written by another."""
+    i = 2 * tl.program_id(1) + row
+    j = 2 * tl.program_id(0) + column + tl.zeros((1, 1), tl.int32)
+    ok = (i < (H >> 4)) & (j < (W >> 4))
+    oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
+    dy, dx = _offers(mv_ptr, i, j, ok, oy, ox, H, W)
 
     m, n, k = tl.arange(0, 16)[None, :], tl.arange(0, 16), tl.arange(0, 32)
-    row, column, used = k[None, :, None], k[None, None, :], (ok & (m < CANDIDATES)).reshape(16 * BLOCKS, 1, 1)
-    left = tl.broadcast_to(16 * j, (BLOCKS, 16)).reshape(16 * BLOCKS, 1, 1)  # the batch: one block after the other
-    vy, vx = dy.reshape(16 * BLOCKS, 1, 1), dx.reshape(16 * BLOCKS, 1, 1)
-    x, y = left + (vx >> 2) - 3 + column, 16 * i + (vy >> 2) - 3 + row
-    patch = samples(ref_ptr, y, x, used & (row < 23) & (column < 23), H, W)
-    tap = column - n[None, :, None]
-    there = interpolated(patch, luma_tap(vx, tap), luma_tap(vy, tap)).reshape(BLOCKS, 16, 16, 16)
+    rows, columns, used = k[None, :, None], k[None, None, :], tl.broadcast_to(ok, (1, 16)).reshape(16, 1, 1)
+    vy, vx = dy.reshape(16, 1, 1), dx.reshape(16, 1, 1)
+    x, y = 16 * j.reshape(1, 1, 1) + (vx >> 2) - 3 + columns, 16 * i + (vy >> 2) - 3 + rows
+    patch = samples(ref_ptr, y, x, used & (rows < 23) & (columns < 23), H, W)
+    tap = columns - n[None, :, None]
+    there = interpolated(patch, luma_tap(vx, tap), luma_tap(vy, tap)).reshape(1, 16, 16, 16)
     x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
     cur = pixels(cur_ptr, y, x, H, W)[:, None, :, :]
-    cost = tl.sum(tl.sum(tl.abs(there - cur), axis=3), axis=2) + price(length(dy - py) + length(dx - px), rate_ptr)
-    store_taken(out_ptr, i, j, ok, W >> 4, tl.where(m < CANDIDATES, cost, 2**22), dy, dx)
+    sad = tl.sum(tl.sum(tl.abs(there - cur), axis=3), axis=2)
+
+    bits = coded_length(mv_ptr, i, j, 0, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 0, 1, dy, dx, ok, H, W)
+    bits += coded_length(mv_ptr, i, j, 1, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 1, -1, dy, dx, ok, H, W)
+    last_but_one = j == (W >> 4) - 2
+    bits += coded_length(mv_ptr, i, j, 1, 1, dy, dx, ok & last_but_one, H, W)
+    cost = sad + ((limited(rate_ptr) * 2 * bits) >> 4)
+    best = tl.min((cost << 4) + m, axis=1)[:, None] & 15  # a cost is below 2^25
+    taken = m == best
+    vy, vx = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None], tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]
+    store_vector(mv_ptr, i, j, ok, W >> 4, vy, vx)

@@ -1,15 +1,17 @@
-"""Launches of motion_search: nine, as a pass needs all vectors of the pass before. No block depends on another in one.
+"""Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes, and one more field of
-vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and `out`.
+vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and `out`; the last,
+a quarter of the blocks each, work in place.
 """
 
 import torch
 import triton
 from torch import Tensor
 
+from nvc.kernels._motion_cpu import COLOURS, ROUNDS
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
-from nvc.kernels.gpu._motion_refine import LAST_TILE, TILE, WHOLE_TILE, fraction, last, neighbourly, whole
+from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
 
 
 def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
@@ -25,10 +27,12 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
 
     several = grid(TILE["BLOCKS"])
     shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, **SHRINK_TILE)
-    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, mv, H, W, **HIERARCHY_TILE)
+    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, out, H, W, **HIERARCHY_TILE)
     for _ in range(2):
-        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, mv, out, H, W, **WHOLE_TILE)
-        neighbourly[several](cur, ref, rate, out, mv, H, W, **TILE)
-    fraction[several](cur, ref, rate, mv, out, H, W, STEP=2, **TILE)
-    fraction[several](cur, ref, rate, out, mv, H, W, STEP=1, **TILE)
-    last[grid(LAST_TILE["BLOCKS"])](cur, ref, rate, mv, out, H, W, **LAST_TILE)
+        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, out, mv, H, W, **WHOLE_TILE)
+        neighbourly[several](cur, ref, rate, mv, out, H, W, **TILE)
+    fraction[several](cur, ref, rate, out, mv, H, W, STEP=2, **TILE)
+    fraction[several](cur, ref, rate, mv, out, H, W, STEP=1, **TILE)
+    half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
+    for colour in ROUNDS * list(range(COLOURS)):
+        settle[half](cur, ref, rate, out, colour >> 1, colour & 1, H, W, **SETTLE_TILE)
