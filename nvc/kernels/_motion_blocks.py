@@ -1,12 +1,29 @@
 """Motion compensation of block rows for numba. A block whose taps stay inside the plane is read in place; another is
 first copied, coordinates clamped, to a small patch. A phase of zero multiplies by 64, exactly undone by the shift, so
-one path serves every vector; only whole vectors, the most frequent, have a second one."""
+one path serves every vector; only whole vectors, the most frequent, have a second one.
+
+A block whose neighbours all have its vector needs no overlap and goes straight to its place."""
 
 import numpy as np
 from numba import njit
 
-from nvc.kernels._motion import CHROMA, JIT, LUMA
+from nvc.kernels._motion import CHROMA, JIT, LUMA, OVERLAP, OVERLAP_CHROMA
 from nvc.kernels._vector import chroma_copy, chroma_rows, chroma_store, luma_copy, luma_rows, luma_store
+
+BLOCK = 384  # samples of a block: four tiles of 64 luma, four of 16 U, four of 16 V
+SIDES = np.array(((-1, 0), (1, 0), (0, -1), (0, 1)))  # above, below, left, right
+
+
+def _weights(overlap: np.ndarray) -> np.ndarray:
+    """int16 [2, 4, n * n]: weights of the vertical and of the horizontal neighbour's prediction in each tile."""
+    n = len(overlap)
+    edges = overlap, overlap[::-1]  # of a tile: the neighbour is before its first or after its last sample
+    down = [np.repeat(edges[t >> 1], n) for t in range(4)]
+    across = [np.tile(edges[t & 1], n) for t in range(4)]
+    return np.array((down, across), np.int16)
+
+
+LUMA_WEIGHTS, CHROMA_WEIGHTS = _weights(OVERLAP), _weights(OVERLAP_CHROMA)
 
 
 @njit(**JIT)
@@ -55,13 +72,60 @@ def chroma(plane, i, j, vy, vx, patch, tmp, out, base, across, along):
 
 
 @njit(**JIT)
+def blend(parts, own, vertical, horizontal, weights, n, out, at):
+    """n samples to `out` from `at` on: a tile's, of the three predictions that begin at these elements of `parts`."""
+    down, across = weights[0], weights[1]
+    for k in range(n):
+        o, v, h = np.int32(parts[own + k]), np.int32(parts[vertical + k]), np.int32(parts[horizontal + k])
+        total = np.int32(32) * o + np.int32(down[k]) * (v - o) + np.int32(across[k]) * (h - o) + np.int32(16)
+        out[at + k] = np.int8(np.int32(total) >> np.int32(5))
+
+
+@njit(**JIT)
+def overlapped(parts, sources, out, at, across, along):
+    """The blocks at elements sources[0] (own), sources[1..4] (SIDES) of `parts` to the four positions of a block."""
+    for t in range(4):
+        to = at + (t >> 1) * across + (t & 1) * along
+        own, vertical, horizontal = sources[0], sources[1 + (t >> 1)], sources[3 + (t & 1)]
+        m = 64 * t
+        blend(parts, own + m, vertical + m, horizontal + m, LUMA_WEIGHTS[:, t], 64, out, to)
+        for plane in range(2):
+            m = 256 + 64 * plane + 16 * t
+            place = to + 64 + 16 * plane
+            blend(parts, own + m, vertical + m, horizontal + m, CHROMA_WEIGHTS[:, t], 16, out, place)
+
+
+@njit(**JIT)
+def moved(y, u, v, i, j, vy, vx, patch, tmp, parts, base):
+    """Block (i, j) moved by (vy, vx), tile after tile, to `parts` from `base` on."""
+    luma(y, i, j, vy, vx, patch, tmp, parts, base, 128, 64)
+    chroma(u, i, j, vy, vx, patch, tmp, parts, base + 256, 32, 16)
+    chroma(v, i, j, vy, vx, patch, tmp, parts, base + 320, 32, 16)
+
+
+@njit(**JIT)
 def compensate(y, u, v, mv, out, across, along, row0, row1):
     """Block rows row0..row1 to `out`, flat; positions are `across` elements apart down and `along` to the right."""
     patch, tmp = np.empty((24, 24), np.uint8), np.empty((24, 16), np.int16)
+    parts, sources = np.empty(5 * BLOCK, np.int8), np.empty(5, np.int64)
+    bh, bw = mv.shape[:2]
     for i in range(row0, row1):
-        for j in range(mv.shape[1]):
+        for j in range(bw):
             vy, vx = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
             at = 2 * i * across + 2 * j * along
-            luma(y, i, j, vy, vx, patch, tmp, out, at, across, along)
-            chroma(u, i, j, vy, vx, patch, tmp, out, at + 64, across, along)
-            chroma(v, i, j, vy, vx, patch, tmp, out, at + 80, across, along)
+            sources[:] = 0
+            for n in range(4):
+                ni, nj = i + SIDES[n, 0], j + SIDES[n, 1]
+                if ni < 0 or nj < 0 or ni >= bh or nj >= bw:
+                    continue
+                ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
+                if ny != vy or nx != vx:
+                    sources[1 + n] = (1 + n) * BLOCK
+                    moved(y, u, v, i, j, ny, nx, patch, tmp, parts, sources[1 + n])
+            if sources[1] | sources[2] | sources[3] | sources[4]:
+                moved(y, u, v, i, j, vy, vx, patch, tmp, parts, 0)
+                overlapped(parts, sources, out, at, across, along)
+            else:
+                luma(y, i, j, vy, vx, patch, tmp, out, at, across, along)
+                chroma(u, i, j, vy, vx, patch, tmp, out, at + 64, across, along)
+                chroma(v, i, j, vy, vx, patch, tmp, out, at + 80, across, along)

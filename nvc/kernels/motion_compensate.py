@@ -1,7 +1,12 @@
-"""Motion-compensated prediction of a picture, packed to 96 channels at 1/8.
+"""Motion-compensated prediction of a picture with overlapping blocks, packed to 96 channels at 1/8.
 
-    luma:   value = clamp((sum_y sum_x f_y f_x p + 2^11) >> 12, 0, 255), HEVC's 8-tap quarter-pel taps
-    chroma: the same with HEVC's 4-tap taps; the vector is the luma one, in eighths of a chroma sample
+    P(m):   clamp((sum_y sum_x f_y f_x p + 2^11) >> 12, 0, 255), the block moved by the vector m: HEVC's 8-tap taps of
+            quarter samples; chroma with HEVC's 4-tap taps, the vector in eighths of a chroma sample
+    value = ((32 - a - b) P(own) + a P(vertical) + b P(horizontal) + 16) >> 5
+
+vertical and horizontal are the vectors of the blocks above or below and to the left or right, whichever is nearer to
+the sample, and the block's own where there is none. a, b in 9, 8, 7, 5, 4, 3, 2, 1 (luma) or 8, 6, 4, 1 (chroma), by
+the sample's distance from the edge of that block: overlapped block motion compensation, Orchard and Sullivan, 1994.
 
     name      shape             dtype  range
     y         [Hp, Wp]          uint8  full          Hp, Wp multiples of 16
@@ -18,7 +23,7 @@ from typing import Any
 import torch
 
 from nvc.kernels import _operands as ops
-from nvc.kernels._motion import CHROMA, LUMA, MV_MAX, interpolated, require_plane
+from nvc.kernels._motion import CHROMA, LUMA, MV_MAX, OVERLAP, OVERLAP_CHROMA, interpolated, require_plane
 from nvc.kernels._motion_blocks import compensate
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
@@ -43,13 +48,28 @@ def _tiles(blocks, size):
     return tiles.reshape(2 * bh, 2 * bw, size * size)
 
 
+def _overlapped(plane, mv, taps, overlap):
+    """int64 [bh, bw, n, n]: blocks moved by their own vectors and those around."""
+    half = len(overlap)
+    rows, columns = torch.arange(mv.shape[0]), torch.arange(mv.shape[1])
+    above, below = mv[(rows - 1).clamp_min(0)], mv[(rows + 1).clamp_max(len(rows) - 1)]
+    left, right = mv[:, (columns - 1).clamp_min(0)], mv[:, (columns + 1).clamp_max(len(columns) - 1)]
+    own, *around = (interpolated(plane, v, taps, 2 * half) for v in (mv, above, below, left, right))
+    first = torch.arange(2 * half) < half
+    vertical = torch.where(first[:, None], around[0], around[1])
+    horizontal = torch.where(first, around[2], around[3])
+    w = torch.from_numpy(overlap).long()
+    a, b = torch.cat((w, w.flip(0)))[:, None], torch.cat((w, w.flip(0)))
+    return ((32 - a - b) * own + a * vertical + b * horizontal + 16) >> 5
+
+
 def reference(y, u, v, mv):
     _check(y, u, v, mv)
     mv = mv.long()
     planes = (
-        _tiles(interpolated(y, mv, LUMA, 16), 8),
-        _tiles(interpolated(u, mv, CHROMA, 8), 4),
-        _tiles(interpolated(v, mv, CHROMA, 8), 4),
+        _tiles(_overlapped(y, mv, LUMA, OVERLAP), 8),
+        _tiles(_overlapped(u, mv, CHROMA, OVERLAP_CHROMA), 4),
+        _tiles(_overlapped(v, mv, CHROMA, OVERLAP_CHROMA), 4),
     )
     return (torch.cat(planes, 2) - 128).to(torch.int8)
 

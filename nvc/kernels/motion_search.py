@@ -14,9 +14,10 @@ the first of its candidates with the least cost.
 4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
 5. ROUNDS times, for each of four colours of blocks, by the parities of row and column: zero, p, the vectors to the
    left, above, to the right and below, and the nine quarter-pel positions around, column by column. Their cost counts
-   the bits of every block that is predicted from this one too: SAD + ((rate * 2 * L) >> 4), L the sum of bit_length over
-   both components of v - p here, to the right, below, below to the left and, from the last but one column, below to the
-   right. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one another.
+   the bits of every block that is predicted from this one too: SAD + ((rate * 2 * L) >> 4), L the sum of bit_length
+   over both components of v - p here, to the right, below, below to the left and, from the last but one column, below
+   to the right. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one
+   another.
 
 In 3 to 5 the block's own vector is the first candidate.
 

@@ -1,61 +1,62 @@
 """Differentiable motion compensation: the integer kernel's filters on float planes."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK = 16
-LUMA = torch.tensor(
-    [
-        [0, 0, 0, 64, 0, 0, 0, 0],
-        [-1, 4, -10, 58, 17, -5, 1, 0],
-        [-1, 4, -11, 40, 40, -11, 4, -1],
-        [0, 1, -5, 17, 58, -10, 4, -1],
-    ]
-)
-CHROMA = torch.tensor(
-    [
-        [0, 64, 0, 0],
-        [-2, 58, 10, -2],
-        [-4, 54, 16, -2],
-        [-6, 46, 28, -4],
-        [-4, 36, 36, -4],
-        [-4, 28, 46, -6],
-        [-2, 16, 54, -4],
-        [-2, 10, 58, -2],
-    ]
-)
+from nvc.kernels._motion import CHROMA, LUMA, OVERLAP, OVERLAP_CHROMA
 
 
-def _matrices(taps: Tensor, block: int) -> Tensor:
-    """[phases, block, block + taps - 1]: the filter as a matrix that maps a padded row of samples to a block row."""
+def _matrices(taps: np.ndarray, block: int) -> Tensor:
+    """[phases, block, block + taps - 1]: the filter as a matrix that maps padded samples to those of a block."""
     phases, n = taps.shape
     m = torch.zeros(phases, block, block + n - 1)
     for i in range(block):
-        m[:, i, i : i + n] = taps / 64
+        m[:, i, i : i + n] = torch.from_numpy(taps) / 64
     return m
 
 
-_LUMA, _CHROMA = _matrices(LUMA, BLOCK), _matrices(CHROMA, BLOCK // 2)
+_FILTERS = {(len(taps), n): _matrices(taps, n) for taps, half in ((LUMA, 8), (CHROMA, 4)) for n in (half, 2 * half)}
 
 
-def _warp(plane: Tensor, mv: Tensor, block: int, matrices: Tensor) -> Tensor:
-    """plane [B, P, H, W], mv [B, bh, bw, 2] in 1/phases samples -> [B, P, H, W]; coordinates clamp to the plane."""
+def _warp(plane: Tensor, mv: Tensor, size: tuple[int, int], phases: int) -> Tensor:
+    """plane [B, P, H, W] moved by mv [B, rows, columns, 2] (1/phases sample) of blocks of `size` -> [B, P, H, W] within
+    -128..127; coordinates clamp to the plane."""
     b, p, h, w = plane.shape
-    bh, bw = mv.shape[1:3]
-    phases, _, side = matrices.shape
+    rows, columns = mv.shape[1:3]
+    filters = [_FILTERS[phases, n].to(plane.device) for n in size]
+    sides = [f.shape[2] for f in filters]
+    lead = (sides[0] - size[0]) // 2
     whole, phase = torch.div(mv, phases, rounding_mode="floor"), torch.remainder(mv, phases)
-    lead = {8: 3, 4: 1}[side - block + 1]
-    reach = torch.arange(side, device=plane.device) - lead
-    top = torch.arange(bh, device=plane.device)[:, None] * block + whole[..., 0]
-    left = torch.arange(bw, device=plane.device)[None] * block + whole[..., 1]
-    rows = (top[..., None] + reach).clamp(0, h - 1)
-    cols = (left[..., None] + reach).clamp(0, w - 1)
-    at = (rows[..., :, None] * w + cols[..., None, :]).view(b, 1, -1).expand(b, p, -1)
-    patches = plane.flatten(2).gather(2, at).view(b, p, bh, bw, side, side)
-    m = matrices.to(plane.device)
-    out = m[phase[..., 0]][:, None] @ patches @ m[phase[..., 1]][:, None].transpose(-1, -2)
-    return out.permute(0, 1, 2, 4, 3, 5).reshape(b, p, bh * block, bw * block)
+    reach = [torch.arange(side, device=plane.device) - lead for side in sides]
+    top = torch.arange(rows, device=plane.device)[:, None] * size[0] + whole[..., 0]
+    left = torch.arange(columns, device=plane.device)[None] * size[1] + whole[..., 1]
+    y = (top[..., None] + reach[0]).clamp(0, h - 1)
+    x = (left[..., None] + reach[1]).clamp(0, w - 1)
+    at = (y[..., :, None] * w + x[..., None, :]).view(b, 1, -1).expand(b, p, -1)
+    patches = plane.flatten(2).gather(2, at).view(b, p, rows, columns, *sides)
+    out = filters[0][phase[..., 0]][:, None] @ patches @ filters[1][phase[..., 1]][:, None].transpose(-1, -2)
+    return out.permute(0, 1, 2, 4, 3, 5).reshape(b, p, rows * size[0], columns * size[1]).clamp(-128, 127)
+
+
+def _around(mv: Tensor, dim: int) -> Tensor:
+    """Vectors of half blocks along `dim`: of the block before for the first half, of the block after for the second."""
+    n = mv.shape[dim]
+    at = torch.arange(2 * n, device=mv.device)
+    return mv.index_select(dim, ((at >> 1) + 2 * (at & 1) - 1).clamp(0, n - 1))
+
+
+def _overlapped(plane: Tensor, mv: Tensor, phases: int, overlap: np.ndarray) -> Tensor:
+    """plane [B, P, H, W] predicted as `motion_compensate` does, without its rounding."""
+    half = len(overlap)
+    own = _warp(plane, mv, (2 * half, 2 * half), phases)
+    vertical = _warp(plane, _around(mv, 1), (half, 2 * half), phases)
+    horizontal = _warp(plane, _around(mv, 2), (2 * half, half), phases)
+    ramp = torch.from_numpy(overlap).to(plane.device) / 32
+    weights = torch.cat((ramp, ramp.flip(0)))
+    a, b = (weights.repeat(n // (2 * half)) for n in plane.shape[2:])
+    return own + a[:, None] * (vertical - own) + b * (horizontal - own)
 
 
 def unpack(pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,5 +72,4 @@ def pack(luma: Tensor, chroma: Tensor) -> Tensor:
 def compensate(pixels: Tensor, mv: Tensor) -> Tensor:
     """[B, 96, h, w] moved by quarter-pel block vectors [B, h/2, w/2, 2] int64 -> [B, 96, h, w]."""
     luma, chroma = unpack(pixels.float())
-    moved = pack(_warp(luma, mv, BLOCK, _LUMA), _warp(chroma, mv, BLOCK // 2, _CHROMA))
-    return moved.clamp(-128, 127)
+    return pack(_overlapped(luma, mv, len(LUMA), OVERLAP), _overlapped(chroma, mv, len(CHROMA), OVERLAP_CHROMA))
