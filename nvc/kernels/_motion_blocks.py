@@ -8,22 +8,38 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import CHROMA, JIT, LUMA, OVERLAP, OVERLAP_CHROMA
-from nvc.kernels._vector import chroma_copy, chroma_rows, chroma_store, luma_copy, luma_rows, luma_store
+from nvc.kernels._vector import (
+    blend16,
+    blend64,
+    chroma_copy,
+    chroma_copy_flat,
+    chroma_copy_tall,
+    chroma_predict,
+    chroma_predict_flat,
+    chroma_predict_tall,
+    luma_copy,
+    luma_copy_flat,
+    luma_copy_tall,
+    luma_predict,
+    luma_predict_flat,
+    luma_predict_tall,
+)
 
 BLOCK = 384  # samples of a block: four tiles of 64 luma, four of 16 U, four of 16 V
+WHOLE, FLAT, TALL = range(3)  # parts of a block: all of it, one above the other, side by side
 SIDES = np.array(((-1, 0), (1, 0), (0, -1), (0, 1)))  # above, below, left, right
 
 
-def _weights(overlap: np.ndarray) -> np.ndarray:
-    """int16 [2, 4, n * n]: weights of the vertical and of the horizontal neighbour's prediction in each tile."""
+def _weights(overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int16 [4 n n]: weights of the vertical and of the horizontal neighbour's prediction in each tile of n x n."""
     n = len(overlap)
     edges = overlap, overlap[::-1]  # of a tile: the neighbour is before its first or after its last sample
     down = [np.repeat(edges[t >> 1], n) for t in range(4)]
     across = [np.tile(edges[t & 1], n) for t in range(4)]
-    return np.array((down, across), np.int16)
+    return np.concatenate(down), np.concatenate(across)
 
 
-LUMA_WEIGHTS, CHROMA_WEIGHTS = _weights(OVERLAP), _weights(OVERLAP_CHROMA)
+(LUMA_DOWN, LUMA_ACROSS), (CHROMA_DOWN, CHROMA_ACROSS) = _weights(OVERLAP), _weights(OVERLAP_CHROMA)
 
 
 @njit(**JIT)
@@ -42,43 +58,53 @@ def outside(plane, y, x, size):
 
 
 @njit(**JIT)
-def luma(plane, i, j, vy, vx, patch, tmp, out, base, across, along):
-    y, x = 16 * i + (vy >> 2) - 3, 16 * j + (vx >> 2) - 3
+def luma(plane, y, x, vy, vx, part, patch, tmp, out, base, across, along):
+    """The `part` of a block whose first sample is (y, x), moved by (vy, vx), to tiles of `out`."""
+    y, x = y + (vy >> 2) - 3, x + (vx >> 2) - 3
     src = plane
     if outside(plane, y, x, 24):
         fetch(plane, y, x, 24, patch)
         src, y, x = patch, 0, 0
     stride = src.shape[1]
-    if vy & 3 == 0 and vx & 3 == 0:
-        luma_copy(src, (y + 3) * stride + x + 3, stride, out, base, across, along)
+    at, inner = y * stride + x, (y + 3) * stride + x + 3
+    if (vy | vx) & 3 == 0:
+        if part == WHOLE:
+            luma_copy(src, inner, stride, out, base, across, along)
+        elif part == FLAT:
+            luma_copy_flat(src, inner, stride, out, base, across, along)
+        else:
+            luma_copy_tall(src, inner, stride, out, base, across, along)
+    elif part == WHOLE:
+        luma_predict(src, at, stride, LUMA, vx & 3, vy & 3, tmp, out, base, across, along)
+    elif part == FLAT:
+        luma_predict_flat(src, at, stride, LUMA, vx & 3, vy & 3, tmp, out, base, across, along)
     else:
-        luma_rows(src, y * stride + x, stride, LUMA, vx & 3, tmp)
-        luma_store(tmp, LUMA, vy & 3, out, base, across, along)
+        luma_predict_tall(src, at, stride, LUMA, vx & 3, vy & 3, tmp, out, base, across, along)
 
 
 @njit(**JIT)
-def chroma(plane, i, j, vy, vx, patch, tmp, out, base, across, along):
-    y, x = 8 * i + (vy >> 3) - 1, 8 * j + (vx >> 3) - 1
+def chroma(plane, y, x, vy, vx, part, patch, tmp, out, base, across, along):
+    """The `part` of a block whose first sample is (y, x), moved by (vy, vx), to tiles of `out`."""
+    y, x = y + (vy >> 3) - 1, x + (vx >> 3) - 1
     src = plane
     if outside(plane, y, x, 11):
         fetch(plane, y, x, 11, patch)
         src, y, x = patch, 0, 0
     stride = src.shape[1]
-    if vy & 7 == 0 and vx & 7 == 0:
-        chroma_copy(src, (y + 1) * stride + x + 1, stride, out, base, across, along)
+    at, inner = y * stride + x, (y + 1) * stride + x + 1
+    if (vy | vx) & 7 == 0:
+        if part == WHOLE:
+            chroma_copy(src, inner, stride, out, base, across, along)
+        elif part == FLAT:
+            chroma_copy_flat(src, inner, stride, out, base, across, along)
+        else:
+            chroma_copy_tall(src, inner, stride, out, base, across, along)
+    elif part == WHOLE:
+        chroma_predict(src, at, stride, CHROMA, vx & 7, vy & 7, tmp, out, base, across, along)
+    elif part == FLAT:
+        chroma_predict_flat(src, at, stride, CHROMA, vx & 7, vy & 7, tmp, out, base, across, along)
     else:
-        chroma_rows(src, y * stride + x, stride, CHROMA, vx & 7, tmp)
-        chroma_store(tmp, CHROMA, vy & 7, out, base, across, along)
-
-
-@njit(**JIT)
-def blend(parts, own, vertical, horizontal, weights, n, out, at):
-    """n samples to `out` from `at` on: a tile's, of the three predictions that begin at these elements of `parts`."""
-    down, across = weights[0], weights[1]
-    for k in range(n):
-        o, v, h = np.int32(parts[own + k]), np.int32(parts[vertical + k]), np.int32(parts[horizontal + k])
-        total = np.int32(32) * o + np.int32(down[k]) * (v - o) + np.int32(across[k]) * (h - o) + np.int32(16)
-        out[at + k] = np.int8(np.int32(total) >> np.int32(5))
+        chroma_predict_tall(src, at, stride, CHROMA, vx & 7, vy & 7, tmp, out, base, across, along)
 
 
 @njit(**JIT)
@@ -88,19 +114,36 @@ def overlapped(parts, sources, out, at, across, along):
         to = at + (t >> 1) * across + (t & 1) * along
         own, vertical, horizontal = sources[0], sources[1 + (t >> 1)], sources[3 + (t & 1)]
         m = 64 * t
-        blend(parts, own + m, vertical + m, horizontal + m, LUMA_WEIGHTS[:, t], 64, out, to)
+        blend64(parts, own + m, vertical + m, horizontal + m, LUMA_DOWN, LUMA_ACROSS, m, out, to)
         for plane in range(2):
             m = 256 + 64 * plane + 16 * t
             place = to + 64 + 16 * plane
-            blend(parts, own + m, vertical + m, horizontal + m, CHROMA_WEIGHTS[:, t], 16, out, place)
+            blend16(parts, own + m, vertical + m, horizontal + m, CHROMA_DOWN, CHROMA_ACROSS, 16 * t, out, place)
 
 
 @njit(**JIT)
-def moved(y, u, v, i, j, vy, vx, patch, tmp, parts, base):
-    """Block (i, j) moved by (vy, vx), tile after tile, to `parts` from `base` on."""
-    luma(y, i, j, vy, vx, patch, tmp, parts, base, 128, 64)
-    chroma(u, i, j, vy, vx, patch, tmp, parts, base + 256, 32, 16)
-    chroma(v, i, j, vy, vx, patch, tmp, parts, base + 320, 32, 16)
+def neighbour(y, u, v, i, j, side, vy, vx, patch, tmp, parts, base):
+    """The half of block (i, j) that is next to its neighbour on `side`, moved by that one's vector, where it would lie
+    among the tiles of the whole block at `base` of `parts`."""
+    part = FLAT if side < 2 else TALL
+    down, right = np.int64(side == 1), np.int64(side == 3)
+    luma(
+        y,
+        16 * i + 8 * down,
+        16 * j + 8 * right,
+        vy,
+        vx,
+        part,
+        patch,
+        tmp,
+        parts,
+        base + 128 * down + 64 * right,
+        128,
+        64,
+    )
+    at = 256 + 32 * down + 16 * right
+    chroma(u, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, base + at, 32, 16)
+    chroma(v, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, base + at + 64, 32, 16)
 
 
 @njit(**JIT)
@@ -114,18 +157,20 @@ def compensate(y, u, v, mv, out, across, along, row0, row1):
             vy, vx = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
             at = 2 * i * across + 2 * j * along
             sources[:] = 0
-            for n in range(4):
-                ni, nj = i + SIDES[n, 0], j + SIDES[n, 1]
+            for side in range(4):
+                ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
                 if ni < 0 or nj < 0 or ni >= bh or nj >= bw:
                     continue
                 ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
                 if ny != vy or nx != vx:
-                    sources[1 + n] = (1 + n) * BLOCK
-                    moved(y, u, v, i, j, ny, nx, patch, tmp, parts, sources[1 + n])
+                    sources[1 + side] = (1 + side) * BLOCK
+                    neighbour(y, u, v, i, j, side, ny, nx, patch, tmp, parts, sources[1 + side])
             if sources[1] | sources[2] | sources[3] | sources[4]:
-                moved(y, u, v, i, j, vy, vx, patch, tmp, parts, 0)
+                luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, parts, 0, 128, 64)
+                chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 256, 32, 16)
+                chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 320, 32, 16)
                 overlapped(parts, sources, out, at, across, along)
             else:
-                luma(y, i, j, vy, vx, patch, tmp, out, at, across, along)
-                chroma(u, i, j, vy, vx, patch, tmp, out, at + 64, across, along)
-                chroma(v, i, j, vy, vx, patch, tmp, out, at + 80, across, along)
+                luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, out, at, across, along)
+                chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 64, across, along)
+                chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 80, across, along)

@@ -91,12 +91,11 @@ class Builder:
             )
             yield self.b.trunc(total, ir.VectorType(I8, width))
 
-    def scatter_tiles(self, rows, size, out, base, across, along):
-        """Rows of a square block to 2x2 tiles, value - 128: tile (a, b) at base + a * across + b * along."""
-        tile = size // 2
+    def scatter_tiles(self, rows, tile, out, base, across, along):
+        """Rows of samples to square tiles, value - 128: tile (a, b) at base + a * across + b * along."""
         for r, row in enumerate(rows):
             row = self.b.xor(row, self.constant(row, -128))
-            for b in range(2):
+            for b in range(row.type.count // tile):
                 half = ir.Constant(ir.VectorType(I32, tile), [b * tile + c for c in range(tile)])
                 at = self.at(self.at(self.b.add(base, I64(r % tile * tile)), across, r // tile), along, b)
                 self.store(self.b.shuffle_vector(row, row, half), out, at)
@@ -170,13 +169,6 @@ def luma_rows(typingctx, src, offset, stride, table, phase, tmp):
 
 
 @intrinsic
-def chroma_rows(typingctx, src, offset, stride, table, phase, tmp):
-    """tmp int16 [11, 8]: 11 rows from `offset`, 8 columns each."""
-    args = (src, offset, stride, table, phase, tmp)
-    return emitted(types.none, args, lambda v, *args: _rows(v, 11, 8, 4, *args))
-
-
-@intrinsic
 def luma_sad(typingctx, cur, ic, sc, tmp, it, table, phase):
     """int32: SAD of a 16x16 block of cur with int16 tmp, from element `it` on, filtered downwards."""
 
@@ -187,46 +179,63 @@ def luma_sad(typingctx, cur, ic, sc, tmp, it, table, phase):
     return emitted(types.int32, (cur, ic, sc, tmp, it, table, phase), emit)
 
 
-@intrinsic
-def luma_store(typingctx, tmp, table, phase, out, base, across, along):
-    """16x16 prediction from int16 tmp to four positions of out, value - 128, 64 channels from `base` each."""
+def _tiles_of(taps, height, width, tile):
+    """Two intrinsics for `height` x `width` samples, to tiles of tile x tile samples in `out` (see `scatter_tiles`):
 
-    def emit(v, tmp, table, phase, out, base, across, along):
-        v.scatter_tiles(v.columns(tmp, table, phase, 8, 16, 16), 16, out, base, across, along)
+    predict(src, offset, stride, table, right, down, tmp, out, base, across, along): filtered by rows `right` and `down`
+    of `table`, [., taps], the first tap at `offset`; tmp int16, at least of height + taps - 1 times width.
+    copy(src, offset, stride, out, base, across, along): as they are.
+    """
 
-    return emitted(types.none, (tmp, table, phase, out, base, across, along), emit)
+    @intrinsic
+    def predict(typingctx, src, offset, stride, table, right, down, tmp, out, base, across, along):
+        def emit(v, src, offset, stride, table, right, down, tmp, out, base, across, along):
+            _rows(v, height + taps - 1, width, taps, src, offset, stride, table, right, tmp)
+            v.scatter_tiles(v.columns(tmp, table, down, taps, width, height), tile, out, base, across, along)
 
+        args = (src, offset, stride, table, right, down, tmp, out, base, across, along)
+        return emitted(types.none, args, emit)
 
-@intrinsic
-def chroma_store(typingctx, tmp, table, phase, out, base, across, along):
-    """8x8 prediction from int16 tmp to four positions of out, value - 128, 16 channels from `base` each."""
+    @intrinsic
+    def copy(typingctx, src, offset, stride, out, base, across, along):
+        def emit(v, src, offset, stride, out, base, across, along):
+            rows = (v.load(src, v.at(offset, stride, r), I8, width) for r in range(height))
+            v.scatter_tiles(rows, tile, out, base, across, along)
 
-    def emit(v, tmp, table, phase, out, base, across, along):
-        v.scatter_tiles(v.columns(tmp, table, phase, 4, 8, 8), 8, out, base, across, along)
+        return emitted(types.none, (src, offset, stride, out, base, across, along), emit)
 
-    return emitted(types.none, (tmp, table, phase, out, base, across, along), emit)
-
-
-@intrinsic
-def luma_copy(typingctx, src, offset, stride, out, base, across, along):
-    """luma_store of samples as they are."""
-
-    def emit(v, src, offset, stride, out, base, across, along):
-        rows = (v.load(src, v.at(offset, stride, r), I8, 16) for r in range(16))
-        v.scatter_tiles(rows, 16, out, base, across, along)
-
-    return emitted(types.none, (src, offset, stride, out, base, across, along), emit)
+    return predict, copy
 
 
-@intrinsic
-def chroma_copy(typingctx, src, offset, stride, out, base, across, along):
-    """chroma_store of samples as they are."""
+luma_predict, luma_copy = _tiles_of(8, 16, 16, 8)
+luma_predict_flat, luma_copy_flat = _tiles_of(8, 8, 16, 8)
+luma_predict_tall, luma_copy_tall = _tiles_of(8, 16, 8, 8)
+chroma_predict, chroma_copy = _tiles_of(4, 8, 8, 4)
+chroma_predict_flat, chroma_copy_flat = _tiles_of(4, 4, 8, 4)
+chroma_predict_tall, chroma_copy_tall = _tiles_of(4, 8, 4, 4)
 
-    def emit(v, src, offset, stride, out, base, across, along):
-        rows = (v.load(src, v.at(offset, stride, r), I8, 8) for r in range(8))
-        v.scatter_tiles(rows, 8, out, base, across, along)
 
-    return emitted(types.none, (src, offset, stride, out, base, across, along), emit)
+def _blend(lanes):
+    @intrinsic
+    def blend(typingctx, parts, own, vertical, horizontal, down, across, weights, out, at):
+        """`lanes` int8 samples to element `at` of out: ((32 - a - b) own + a vertical + b horizontal + 16) >> 5; samples
+        are from these elements of parts on, a and b from element `weights` of int16 down and across."""
+
+        def emit(v, parts, own, vertical, horizontal, down, across, weights, out, at):
+            o, n, h = (v.sext(v.load(parts, i, I8, lanes), I16) for i in (own, vertical, horizontal))
+            a, b = v.load(down, weights, I16, lanes), v.load(across, weights, I16, lanes)
+            total = v.b.add(v.b.mul(o, v.constant(o, 32)), v.constant(o, 16))
+            total = v.b.add(total, v.b.mul(a, v.b.sub(n, o)))
+            total = v.b.add(total, v.b.mul(b, v.b.sub(h, o)))
+            total = v.b.ashr(total, v.constant(total, 5))
+            v.store(v.b.trunc(total, ir.VectorType(I8, lanes)), out, at)
+
+        return emitted(types.none, (parts, own, vertical, horizontal, down, across, weights, out, at), emit)
+
+    return blend
+
+
+blend16, blend64 = _blend(16), _blend(64)
 
 
 @intrinsic
