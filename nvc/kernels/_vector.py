@@ -218,8 +218,8 @@ chroma_predict_tall, chroma_copy_tall = _tiles_of(4, 8, 4, 4)
 def _blend(lanes):
     @intrinsic
     def blend(typingctx, parts, own, vertical, horizontal, down, across, weights, out, at):
-        """`lanes` int8 samples to element `at` of out: ((32 - a - b) own + a vertical + b horizontal + 16) >> 5; samples
-        are from these elements of parts on, a and b from element `weights` of int16 down and across."""
+        """`lanes` int8 samples to element `at` of out: ((32 - a - b) own + a vertical + b horizontal + 16) >> 5, of
+        samples from these elements of parts on, a and b from element `weights` of int16 down and across."""
 
         def emit(v, parts, own, vertical, horizontal, down, across, weights, out, at):
             o, n, h = (v.sext(v.load(parts, i, I8, lanes), I16) for i in (own, vertical, horizontal))
