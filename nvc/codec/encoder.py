@@ -12,7 +12,7 @@ from nvc.codec.gop import search_rate
 from nvc.codec.payload import Payload
 from nvc.codec.runner import Download, Runner
 from nvc.codec.session import KEY, Session, kind_of
-from nvc.kernels._tables import GAUSSIAN_ROWS
+from nvc.kernels._tables import SCALE_ROWS
 from nvc.kernels.choose_rows import choose_rows, class_costs
 from nvc.kernels.compact import compact
 from nvc.kernels.motion_search import motion_search
@@ -77,7 +77,7 @@ class FrameEncoder(Session):
         key, fetched = self._under_way.popleft()
         numbers, choice, states, *planes = fetched.tensors()
         n_words, lanes, _ = numbers.tolist()
-        rows = (0, 0) if key else (int(choice[0]) - GAUSSIAN_ROWS, int(choice[1]) - GAUSSIAN_ROWS)
+        rows = (0, 0) if key else (int(choice[0]) - SCALE_ROWS, int(choice[1]) - SCALE_ROWS)
         payload = Payload(rows, lanes, states, fetched.front(n_words)).pack()
         return CodedFrame(payload, (planes[0], planes[1], planes[2]) if planes else None)
 

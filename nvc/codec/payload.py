@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream
-from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_LANES, TOTAL
+from nvc.kernels._tables import SCALE_ROWS, MAX_LANES, TOTAL
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
 VECTOR_TABLES = 8  # class rows of the probability tables that a frame chooses from
@@ -47,4 +47,4 @@ class Payload:
 
 def vector_table(choice: int) -> int:
     """Row of the probability tables for a vector row of a payload head."""
-    return GAUSSIAN_ROWS + choice
+    return SCALE_ROWS + choice

@@ -20,7 +20,7 @@ from torch import Tensor
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_CLASS, MAX_SYMBOL
+from nvc.kernels._tables import SCALE_ROWS, MAX_CLASS, MAX_SYMBOL
 from nvc.kernels.gpu import choose_rows as gpu
 
 TABLES = 8
@@ -30,7 +30,7 @@ MAX_BLOCKS, MAX_COST = 2**20, 2**10
 
 def class_costs(cdf: Tensor) -> Tensor:
     """int32 [T, 31]: costs of the classes -15 .. 15 in the class rows of `cdf`, without raw bits, the same in all."""
-    frequency = cdf[GAUSSIAN_ROWS:].cpu().diff(dim=1)[:, MAX_SYMBOL - MAX_CLASS : MAX_SYMBOL + MAX_CLASS + 1]
+    frequency = cdf[SCALE_ROWS:].cpu().diff(dim=1)[:, MAX_SYMBOL - MAX_CLASS : MAX_SYMBOL + MAX_CLASS + 1]
     return (64 * (16 - frequency.double().log2())).round().to(torch.int32).to(cdf.device)
 
 
@@ -50,7 +50,7 @@ def reference(differences: Tensor, costs: Tensor) -> Tensor:
     d = differences.long().reshape(-1, 2)
     size = sum((d.abs() >= 1 << i).long() for i in range(MAX_CLASS))
     bits = costs.long()[:, MAX_CLASS + d.sign() * size].sum(1)
-    return (GAUSSIAN_ROWS + torch.stack([(bits[:, k] == bits[:, k].min()).nonzero()[0, 0] for k in (0, 1)])).byte()
+    return (SCALE_ROWS + torch.stack([(bits[:, k] == bits[:, k].min()).nonzero()[0, 0] for k in (0, 1)])).byte()
 
 
 @compiled
@@ -74,7 +74,7 @@ def cpu(differences: Tensor, costs: Tensor, *, out: Tensor | None = None) -> Ten
     out = torch.empty(2, dtype=torch.uint8) if out is None else out
     bits = np.empty((len(costs), 2), np.int64)
     _bits(differences.numpy().reshape(-1, 2), costs.numpy(), bits)
-    out.numpy()[:] = GAUSSIAN_ROWS + bits.argmin(0)
+    out.numpy()[:] = SCALE_ROWS + bits.argmin(0)
     return out
 
 

@@ -34,7 +34,7 @@ from torch import Tensor
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import GAUSSIAN_ROWS, MAX_CLASS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, lookup
+from nvc.kernels._tables import SCALE_ROWS, MAX_CLASS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, lookup
 from nvc.kernels.gpu import rans_decode as gpu
 from nvc.kernels.rans_encode import rans_encode
 
@@ -60,17 +60,17 @@ def _check(words: Tensor, states: Tensor, lanes: Tensor, rows: Tensor, cdf: Tens
 
 def join(row: int, s: int, raw: int) -> tuple[int, bool]:
     """(value, whether an encoder writes it) of table symbol `s` with its raw bits."""
-    if row < GAUSSIAN_ROWS:
+    if row < SCALE_ROWS:
         size = abs(s) + raw if abs(s) == MAX_SYMBOL else abs(s)
     else:
         size = (1 << min(abs(s), MAX_CLASS) >> 1) + raw
-    sound = size <= 32767 and (row < GAUSSIAN_ROWS or abs(s) <= MAX_CLASS)
+    sound = size <= 32767 and (row < SCALE_ROWS or abs(s) <= MAX_CLASS)
     return (-1 if s < 0 else 1) * min(size, 32767), sound
 
 
 def raw_bits(row: int, s: int) -> int:
     """Number of raw bits that follow table symbol `s` of row `row`."""
-    if row < GAUSSIAN_ROWS:
+    if row < SCALE_ROWS:
         return 16 if abs(s) == MAX_SYMBOL else 0
     return max(min(abs(s), MAX_CLASS) - 1, 0)
 
@@ -126,7 +126,7 @@ def _raw_step(words, available, at, error, rows, last_row, symbols, x):
     """Raw bits of the step whose table symbols are in `symbols`; (position, error) after it."""
     for lane in range(symbols.size):
         row, s, v = min(np.int64(rows[lane]), last_row), abs(np.int64(symbols[lane])), x[lane]
-        if row < GAUSSIAN_ROWS:
+        if row < SCALE_ROWS:
             bits = np.int64(16 if s == MAX_SYMBOL else 0)
             size = s
         else:
@@ -170,7 +170,7 @@ def _decode(words, n_words, rows, count, cdf, lut, symbols, x, cursor):
                 at += 1
             x[lane] = v
             symbols[first + lane] = np.int16(k - MAX_SYMBOL)
-            any_raw |= (row >= GAUSSIAN_ROWS) | (k == 0) | (k == SYMBOLS - 1)
+            any_raw |= (row >= SCALE_ROWS) | (k == 0) | (k == SYMBOLS - 1)
         if any_raw:
             last = min(first + lanes, n)
             at, error = _raw_step(words, available, at, error, rows[first:last], last_row, symbols[first:last], x)

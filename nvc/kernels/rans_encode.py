@@ -36,7 +36,7 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import (
-    GAUSSIAN_ROWS,
+    SCALE_ROWS,
     LANE_SYMBOLS,
     MAX_LANES,
     MAX_SYMBOL,
@@ -83,7 +83,7 @@ def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Te
 def split(row: int, value: int) -> tuple[int, int, int]:
     """(table symbol, number of raw bits, raw bits) of a value coded with table row `row`."""
     sign, size = (-1 if value < 0 else 1), min(abs(value), 32767)
-    if row < GAUSSIAN_ROWS:
+    if row < SCALE_ROWS:
         return sign * min(size, MAX_SYMBOL), *((16, size - MAX_SYMBOL) if size >= MAX_SYMBOL else (0, 0))
     n = size.bit_length()
     return sign * n, *((n - 1, size - (1 << (n - 1))) if n else (0, 0))
@@ -138,7 +138,7 @@ def _fetch(symbols, rows, cdf, start, frequency, bits, raw):
         v, row = np.int64(symbols[lane]), min(np.int64(rows[lane]), last_row)
         size = min(abs(v), np.int64(32767))
         bits[lane] = raw[lane] = 0
-        if row < GAUSSIAN_ROWS:
+        if row < SCALE_ROWS:
             s = min(size, np.int64(MAX_SYMBOL))
             if s == MAX_SYMBOL:
                 bits[lane], raw[lane] = 16, size - MAX_SYMBOL

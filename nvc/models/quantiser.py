@@ -7,8 +7,9 @@ with lambda the price of error in bits, so rounding up pays only beyond x = 1/2 
 
 import math
 
-import torch
 from torch import Tensor
+
+from nvc.kernels._tables import MAX_SYMBOL, default_tables
 
 SIGMA_MIN, SIGMA_MAX, SCALES = 0.11, 64.0, 64
 LOG_STEP = math.log(SIGMA_MAX / SIGMA_MIN) / (SCALES - 1)
@@ -20,11 +21,6 @@ def rounding_offsets() -> Tensor:
 
     16 rounds to the nearest.
     """
-    offsets = []
-    for i in range(SCALES):
-        root = SIGMA_MIN * math.exp(i * LOG_STEP) * math.sqrt(2)
-        zero, beyond = math.erf(0.5 / root), math.erfc(0.5 / root)
-        one = (beyond - math.erfc(1.5 / root)) / 2
-        bits = math.log2(zero / max(one, 1e-12))
-        offsets.append(max(LEAST, round(32 * (0.5 - bits * math.log(2) / 12))))
-    return torch.tensor(offsets, dtype=torch.int16)
+    frequency = default_tables()[:SCALES].diff(dim=1).double()
+    bits = (frequency[:, MAX_SYMBOL] / frequency[:, MAX_SYMBOL + 1]).log2()  # of 0 and of 1
+    return (32 * (0.5 - bits * math.log(2) / 12)).round().clamp(min=LEAST).short()

@@ -2,8 +2,8 @@
 
 import triton.language as tl
 
-CLASS_ROWS = tl.constexpr(64)  # rows from here on are classes, those below Gaussian scales
-ESCAPE = tl.constexpr(127)  # size of the table symbol that stands for everything larger, in a Gaussian row
+CLASS_ROWS = tl.constexpr(64)  # rows from here on are classes, those below are scales
+ESCAPE = tl.constexpr(127)  # size of the table symbol that stands for everything larger, in a row of a scale
 MAX_CLASS = tl.constexpr(15)  # largest class that has a meaning of its own
 MAX_VALUE = tl.constexpr(32767)
 
