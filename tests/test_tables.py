@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from nvc.kernels._tables import MOTION_WIDTHS, SCALES, TOTAL, class_rows, default_tables, scale_rows, lookup
+from nvc.kernels._tables import MOTION_WIDTHS, SCALES, TOTAL, class_rows, default_tables, lookup, scale_rows
 
 CDF = default_tables()
 LUT = lookup(CDF)

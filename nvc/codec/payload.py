@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream
-from nvc.kernels._tables import SCALE_ROWS, MAX_LANES, TOTAL
+from nvc.kernels._tables import MAX_LANES, SCALE_ROWS, TOTAL
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
 VECTOR_TABLES = 8  # class rows of the probability tables that a frame chooses from

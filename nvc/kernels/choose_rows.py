@@ -20,7 +20,7 @@ from torch import Tensor
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import SCALE_ROWS, MAX_CLASS, MAX_SYMBOL
+from nvc.kernels._tables import MAX_CLASS, MAX_SYMBOL, SCALE_ROWS
 from nvc.kernels.gpu import choose_rows as gpu
 
 TABLES = 8

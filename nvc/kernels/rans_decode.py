@@ -34,7 +34,7 @@ from torch import Tensor
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import SCALE_ROWS, MAX_CLASS, MAX_LANES, MAX_SYMBOL, SYMBOLS, TOTAL, lookup
+from nvc.kernels._tables import MAX_CLASS, MAX_LANES, MAX_SYMBOL, SCALE_ROWS, SYMBOLS, TOTAL, lookup
 from nvc.kernels.gpu import rans_decode as gpu
 from nvc.kernels.rans_encode import rans_encode
 

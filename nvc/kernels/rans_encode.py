@@ -36,10 +36,10 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import (
-    SCALE_ROWS,
     LANE_SYMBOLS,
     MAX_LANES,
     MAX_SYMBOL,
+    SCALE_ROWS,
     SYMBOLS,
     TOTAL,
     default_tables,
