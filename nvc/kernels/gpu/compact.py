@@ -10,7 +10,7 @@ from nvc.kernels.gpu._rank import ranked
 
 
 @triton.jit
-def _kernel(
+def compact(
     # inputs
     x_ptr,  # int16 [M] or None
     index_ptr,  # uint8 [M]
@@ -40,4 +40,4 @@ def _kernel(
 def run(index: Tensor, skip: int, x: Tensor | None, rows: Tensor, count: Tensor, packed: Tensor | None) -> None:
     """Operands as in the contract, checked and contiguous."""
     counts, grid, blocks = count_chunks(index, skip)
-    _kernel[grid](x, index, counts, rows, count, packed, index.shape[0], skip, **blocks)
+    compact[grid](x, index, counts, rows, count, packed, index.shape[0], skip, **blocks)

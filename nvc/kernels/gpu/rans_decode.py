@@ -40,7 +40,7 @@ def _quarter(k, more, low, table):
 
 
 @triton.jit
-def _kernel(
+def rans_decode(
     # inputs
     words_ptr,  # uint16 [W]
     n_words_ptr,  # int32 [1]
@@ -138,4 +138,4 @@ def run(
     M = len(rows)
     operands = (words, n_words, states, lanes, cursor, rows, count, cdf, lut, *out)
     grid = (1 + triton.cdiv(M, FILL),)
-    _kernel[grid](*operands, len(words), M, len(cdf), FILL=FILL, **TILE)
+    rans_decode[grid](*operands, len(words), M, len(cdf), FILL=FILL, **TILE)

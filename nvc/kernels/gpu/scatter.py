@@ -8,7 +8,7 @@ from nvc.kernels.gpu._rank import count, ranked
 
 
 @triton.jit
-def _kernel(
+def scatter(
     # inputs
     symbols_ptr,  # int16 [M]
     index_ptr,  # uint8 [M]
@@ -29,4 +29,4 @@ def _kernel(
 def run(symbols: Tensor, index: Tensor, skip: int, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     counts, grid, blocks = count(index, skip)
-    _kernel[grid](symbols, index, counts, out, symbols.shape[0], skip, **blocks)
+    scatter[grid](symbols, index, counts, out, symbols.shape[0], skip, **blocks)
