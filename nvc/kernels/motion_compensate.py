@@ -134,7 +134,7 @@ motion_compensate = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((16, 16), (16, 48), (64, 32), (128, 144), (160, 192)),
+    cases=((16, 16), (16, 48), (64, 32), (128, 144)),
     bench_cases=((368, 640), (720, 1280)),
     cost=cost,
 )
