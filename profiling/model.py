@@ -67,24 +67,24 @@ def _steps(*segments: int, lanes: int) -> int:
 
 # (kernel, Triton function) -> its loops; every function that has some in the frames of docs/KERNELS.md is here
 LOOPS = {
-    ("block_s16", "block_s16"): Loop(lambda case: 3),  # rows of taps
-    ("choose_rows", "choose_rows"): Loop(lambda case: case[0] * case[1] / 1024),  # rounds of 1024 blocks
-    ("conv1x1_s16", "conv1x1_s16"): _channels(2),
-    ("down2_s16", "down2_s16"): Loop(lambda case: 4 * case[2] / 64),  # four pixels of the input each
-    ("down2_u8", "down2_u8"): Loop(lambda case: 4 * case[2] / 64),
-    ("latent_s16", "latent_s16"): _channels(2),
-    ("latent_up_s16", "latent_up_s16"): Loop(lambda case: (case[2] + case[3]) / 128),  # channels of x16, then of ctx
-    ("prior_head", "prior_head"): _channels(2),
-    ("recon_u8", "recon_u8"): _channels(2),
-    ("refine_mean", "refine_mean"): _channels(2),
+    ("block_s16", "_block_s16"): Loop(lambda case: 3),  # rows of taps
+    ("choose_rows", "_choose_rows"): Loop(lambda case: case[0] * case[1] / 1024),  # rounds of 1024 blocks
+    ("conv1x1_s16", "_conv1x1_s16"): _channels(2),
+    ("down2_s16", "_down2_s16"): Loop(lambda case: 4 * case[2] / 64),  # four pixels of the input each
+    ("down2_u8", "_down2_u8"): Loop(lambda case: 4 * case[2] / 64),
+    ("latent_s16", "_latent_s16"): _channels(2),
+    ("latent_up_s16", "_latent_up_s16"): Loop(lambda case: (case[2] + case[3]) / 128),  # channels of x16, then of ctx
+    ("prior_head", "_prior_head"): _channels(2),
+    ("recon_u8", "_recon_u8"): _channels(2),
+    ("refine_mean", "_refine_mean"): _channels(2),
     # sides; three in four have another vector in redtree at 720p, more than in any other clip
-    ("motion_compensate", "motion_compensate"): Loop(lambda case: 4, taken=0.75),
+    ("motion_compensate", "_motion_compensate"): Loop(lambda case: 4, taken=0.75),
     ("motion_search", "hierarchy"): Loop(lambda case: 9),  # 6 and 12 groups of displacements
     ("motion_search", "neighbourly"): Loop(lambda case: 8),  # pairs of rows
     # unrolled: four steps, and one for the rest. A step waits for a shuffle and nine operations, some 80 cycles
-    ("mv_restore", "mv_restore"): Loop(lambda case: (2 * case[0] + case[1]) / 5, cycles=5 * 80),
+    ("mv_restore", "_mv_restore"): Loop(lambda case: (2 * case[0] + case[1]) / 5, cycles=5 * 80),
     # a step waits for six loads from the first-level cache, five sums or maxima over the lanes and a multiplication
-    ("rans_decode", "rans_decode"): Loop(lambda c: _steps(c[1], lanes=c[3]), cycles=700, alone=True, taken=0.7),
+    ("rans_decode", "_rans_decode"): Loop(lambda c: _steps(c[1], lanes=c[3]), cycles=700, alone=True, taken=0.7),
     # a step waits for a division and a multiplication
     ("rans_encode", "_encode"): Loop(lambda c: _steps(*c[:-1], lanes=c[-1]), cycles=200, taken=0.6),
 }

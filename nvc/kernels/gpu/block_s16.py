@@ -82,7 +82,7 @@ def _transposed(w_ptr, k, n, STRIDE: tl.constexpr, k_ok, n_ok):
 
 
 @triton.jit
-def block_s16(
+def _block_s16(
     # inputs
     h_ptr,  # int8 [H, W, K]
     x_ptr,  # int16 [H, W, C]
@@ -151,4 +151,4 @@ def run(h: Tensor, x: Tensor, *rest: Tensor) -> None:
     K = C // 2
     block_c, block_k = (max(32, triton.next_power_of_2(n)) for n in (C, K))
     blocks = {"BLOCK_C": block_c, "BLOCK_K": block_k, "BLOCK_S": min(MAX_BLOCK_S, block_k)}
-    block_s16[tile_grid(H, W)](h, x, *rest, H, W, C, K, **blocks, **TILE)
+    _block_s16[tile_grid(H, W)](h, x, *rest, H, W, C, K, **blocks, **TILE)

@@ -12,7 +12,7 @@ TILE = {"BLOCK": 1024, "TABLES": 8, "num_warps": 8}
 
 
 @triton.jit
-def choose_rows(
+def _choose_rows(
     differences_ptr,  # int16 [blocks, 2]
     costs_ptr,  # int32 [tables, 31]
     out_ptr,  # uint8 [2]
@@ -45,4 +45,4 @@ def choose_rows(
 
 def run(differences: Tensor, costs: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
-    choose_rows[(2,)](differences, costs, out, differences.numel() // 2, len(costs), **TILE)
+    _choose_rows[(2,)](differences, costs, out, differences.numel() // 2, len(costs), **TILE)

@@ -10,7 +10,7 @@ from nvc.kernels.gpu._rank import ranked
 
 
 @triton.jit
-def compact(
+def _compact(
     # inputs
     x_ptr,  # int16 [M] or None
     index_ptr,  # uint8 [M]
@@ -40,4 +40,4 @@ def compact(
 def run(index: Tensor, skip: int, x: Tensor | None, rows: Tensor, count: Tensor, packed: Tensor | None) -> None:
     """Operands as in the contract, checked and contiguous."""
     counts, grid, blocks = count_chunks(index, skip)
-    compact[grid](x, index, counts, rows, count, packed, index.shape[0], skip, **blocks)
+    _compact[grid](x, index, counts, rows, count, packed, index.shape[0], skip, **blocks)

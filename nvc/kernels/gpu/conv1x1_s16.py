@@ -13,7 +13,7 @@ from nvc.kernels.gpu._fixed import clamp16, requant
 
 
 @triton.jit
-def conv1x1_s16(
+def _conv1x1_s16(
     # inputs
     x_ptr,  # int16 [P, C]
     b_ptr,  # int8 [P, K2], rows stride_b apart; None where K2 = 0
@@ -63,4 +63,4 @@ def run(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row:
     sizes = blocks(max(C, K - C), N)
     grid = (triton.cdiv(H * W, sizes["BLOCK_P"]), triton.cdiv(N, sizes["BLOCK_N"]))
     stride = 0 if b is None else b.stride(1)
-    conv1x1_s16[grid](x, b, w, bias, mult, row, out, H * W, R, stride, C, K - C, N, **sizes)
+    _conv1x1_s16[grid](x, b, w, bias, mult, row, out, H * W, R, stride, C, K - C, N, **sizes)

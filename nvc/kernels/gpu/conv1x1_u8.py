@@ -15,7 +15,7 @@ TILE = {"BLOCK_P": 128, "num_warps": 8}
 
 
 @triton.jit
-def conv1x1_u8(
+def _conv1x1_u8(
     # inputs
     x_ptr,  # int16 [P, C]
     w_ptr,  # int8 [N, C]
@@ -52,4 +52,4 @@ def run(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, out: Tensor) -> None:
     P = H * W
     grid = (triton.cdiv(P, TILE["BLOCK_P"]),)
     blocks = {"BLOCK_C": max(32, triton.next_power_of_2(C)), "BLOCK_N": max(16, triton.next_power_of_2(N))}
-    conv1x1_u8[grid](x, w, bias, mult, out, P, C, N, **blocks, **TILE)
+    _conv1x1_u8[grid](x, w, bias, mult, out, P, C, N, **blocks, **TILE)

@@ -27,7 +27,7 @@ def _gathered(x_ptr, position, C: tl.constexpr, channel, ok, weight):
 
 
 @triton.jit
-def deform_s16(
+def _deform_s16(
     # inputs
     x_ptr,  # int16 [N, H, W, C]
     offset_ptr,  # int16 [H, W, N, G, 9, 2]
@@ -103,4 +103,4 @@ def run(x: Tensor, offset: Tensor, mask: Tensor, w: Tensor, bias: Tensor, mult: 
     block_c = max(block_c, 32 // block_g)
     blocks = {"BLOCK_G": block_g, "BLOCK_C": block_c, "ALIGNED": gcd(C // G, block_c), "BLOCK_M": block_m}
     grid = (triton.cdiv(W, 8), triton.cdiv(H, 8), triton.cdiv(M, block_m))
-    deform_s16[grid](x, offset, mask, w, bias, mult, out, H, W, N, C, G, M, **blocks, **TILE)
+    _deform_s16[grid](x, offset, mask, w, bias, mult, out, H, W, N, C, G, M, **blocks, **TILE)

@@ -14,7 +14,7 @@ MAX_BLOCK_N = 128
 
 
 @triton.jit
-def dequant_s16(
+def _dequant_s16(
     # inputs
     q_ptr,  # int16 [H, W, N]
     mean_ptr,  # int16 [H, W, N]
@@ -53,4 +53,4 @@ def run(q: Tensor, mean: Tensor, ginv: Tensor, row: Tensor, phase: int, out: Ten
     H, W, N = q.shape
     n = min(MAX_BLOCK_N, triton.next_power_of_2(N))
     grid = (triton.cdiv(W, TILE["BLOCK_X"]), H, triton.cdiv(N, n))
-    dequant_s16[grid](q, mean, ginv, row, out, W, ginv.shape[0], N=N, PHASE=phase, BLOCK_N=n, **TILE)
+    _dequant_s16[grid](q, mean, ginv, row, out, W, ginv.shape[0], N=N, PHASE=phase, BLOCK_N=n, **TILE)

@@ -10,7 +10,7 @@ from nvc.kernels.gpu._tile import tile_pixels
 
 
 @triton.jit
-def down2_s16(
+def _down2_s16(
     # inputs
     x_ptr,  # int16 [H, W, C]
     b_ptr,  # int8 [h, w, K2], None where K2 = 0
@@ -60,4 +60,4 @@ def run(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row:
     """Operands as in the contract, checked and contiguous."""
     (H, W, C), (N, K), R = x.shape, w.shape, bias.shape[0]
     grid, blocks = plan(x, N)
-    down2_s16[grid](x, b, w, bias, mult, row, out, H, W, R, C, K - 4 * C, N, **blocks)
+    _down2_s16[grid](x, b, w, bias, mult, row, out, H, W, R, C, K - 4 * C, N, **blocks)

@@ -10,7 +10,7 @@ from nvc.kernels.gpu._tile import tile_pixels
 
 
 @triton.jit
-def down2_s8(
+def _down2_s8(
     # inputs
     x_ptr,  # int8 [H, W, C]
     w_ptr,  # int8 [N, 4 C]
@@ -46,4 +46,4 @@ def run(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     (H, W, C), N = x.shape, w.shape[0]
     grid, blocks = plan(x, N)
-    down2_s8[grid](x, w, bias, mult, out, H, W, C, N, **blocks)
+    _down2_s8[grid](x, w, bias, mult, out, H, W, C, N, **blocks)

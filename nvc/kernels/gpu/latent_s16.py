@@ -13,7 +13,7 @@ from nvc.kernels.gpu._fixed import clamp16, requant
 
 
 @triton.jit
-def latent_s16(
+def _latent_s16(
     # inputs
     x_ptr,  # int16 [P, K]
     res_ptr,  # int16 [P, N]
@@ -50,4 +50,4 @@ def run(x: Tensor, res: Tensor, w: Tensor, bias: Tensor, mult: Tensor, out: Tens
     (H, W, K), N = x.shape, w.shape[0]
     sizes = blocks(K, min(N, 64))  # two accumulators: half as wide
     grid = (triton.cdiv(H * W, sizes["BLOCK_P"]), triton.cdiv(N, sizes["BLOCK_N"]))
-    latent_s16[grid](x, res, w, bias, mult, out, H * W, K, N, **sizes)
+    _latent_s16[grid](x, res, w, bias, mult, out, H * W, K, N, **sizes)

@@ -15,7 +15,7 @@ from nvc.kernels.gpu._tile import tile_grid, tile_pixels
 
 
 @triton.jit
-def latent_up_s16(
+def _latent_up_s16(
     # inputs
     x_ptr,  # int16 [(h+1)/2, (w+1)/2, K]
     ctx_ptr,  # int16 [h, w, C]
@@ -81,4 +81,4 @@ def run(
     tile = {"BLOCK_N": sizes["BLOCK_N"], "BLOCK_K": sizes["BLOCK_K"], "BLOCK_C": blocks(C, N)["BLOCK_K"], **TILE}
     slices = triton.cdiv(N, tile["BLOCK_N"])
     operands = x16, ctx, w1, w2, bias1, mult1, bias2, mult2, row, out
-    latent_up_s16[(*tile_grid(H, W), 4 * slices)](*operands, h, w, R, K, C, N, **tile)
+    _latent_up_s16[(*tile_grid(H, W), 4 * slices)](*operands, h, w, R, K, C, N, **tile)

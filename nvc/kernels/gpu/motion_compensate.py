@@ -60,7 +60,7 @@ def _share(side, x, y, RAMP: tl.constexpr, HALF: tl.constexpr):
 
 
 @triton.jit
-def motion_compensate(
+def _motion_compensate(
     # inputs
     y_ptr,  # uint8 [H, W]
     u_ptr,  # uint8 [H / 2, W / 2]
@@ -117,4 +117,4 @@ def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked; all but `out` contiguous, `out` with contiguous channels."""
     H, W = y.shape
     grid = (triton.cdiv(W // 16, TILE["BLOCKS"]), H // 16)
-    motion_compensate[grid](y, u, v, mv, out, H, W, out.stride(0), out.stride(1), **TILE)
+    _motion_compensate[grid](y, u, v, mv, out, H, W, out.stride(0), out.stride(1), **TILE)

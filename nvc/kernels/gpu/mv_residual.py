@@ -13,7 +13,7 @@ TILE = {"BLOCK": 256, "num_warps": 4}
 
 
 @triton.jit
-def mv_residual(
+def _mv_residual(
     mv_ptr,  # int16 [bh, 2 bw]
     out_ptr,  # int16 [bh, 2 bw]
     width,  # 2 bw
@@ -38,4 +38,4 @@ def run(mv: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     bh, bw, _ = mv.shape
     grid = (triton.cdiv(2 * bw, TILE["BLOCK"]), bh)
-    mv_residual[grid](mv, out, 2 * bw, **TILE)
+    _mv_residual[grid](mv, out, 2 * bw, **TILE)

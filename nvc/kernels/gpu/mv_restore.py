@@ -30,7 +30,7 @@ def _residual(at, j, bw):
 
 
 @triton.jit
-def mv_restore(
+def _mv_restore(
     residual_ptr,  # int16 [bh, bw, 2]
     out_ptr,  # int16 [bh, bw, 2]
     bh,
@@ -67,4 +67,4 @@ def run(residual: Tensor, out: Tensor, limit: int) -> None:
     """Operands as in the contract, checked and contiguous; `limit` is the largest magnitude of a component."""
     bh, bw, _ = residual.shape
     rows = triton.next_power_of_2(bh)
-    mv_restore[(2,)](residual, out, bh, bw, BLOCK_I=rows, MV_MAX=limit, num_warps=max(1, rows // ROWS_PER_WARP))
+    _mv_restore[(2,)](residual, out, bh, bw, BLOCK_I=rows, MV_MAX=limit, num_warps=max(1, rows // ROWS_PER_WARP))

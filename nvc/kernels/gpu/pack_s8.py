@@ -25,7 +25,7 @@ def _squares(plane_ptr, stride, H, W, SIDE: tl.constexpr, COLUMNS: tl.constexpr)
 
 
 @triton.jit
-def pack_s8(
+def _pack_s8(
     # inputs, columns contiguous
     y_ptr,  # uint8 [H, W]
     u_ptr,  # uint8 [hc, wc]
@@ -59,4 +59,4 @@ def run(y: Tensor, u: Tensor, v: Tensor, out: Tensor) -> None:
     (h, w, _), sizes = out.shape, (*y.shape, *u.shape, out.shape[1])
     grid = (triton.cdiv(w, TILE["COLUMNS"]), h)
     strides = y.stride(0), u.stride(0), v.stride(0), out.stride(0), out.stride(1)
-    pack_s8[grid](y, u, v, out, *sizes, *strides, **TILE)
+    _pack_s8[grid](y, u, v, out, *sizes, *strides, **TILE)

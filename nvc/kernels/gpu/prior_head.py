@@ -13,7 +13,7 @@ from nvc.kernels.gpu._fixed import clamp16, requant
 
 
 @triton.jit
-def prior_head(
+def _prior_head(
     # inputs
     x_ptr,  # int16 [P, C]
     w_ptr,  # int8 [2 N, C]
@@ -55,4 +55,4 @@ def run(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, mean: Ten
     (H, W, C), N, R = x.shape, w.shape[0] // 2, bias.shape[0]
     sizes = blocks(C, 2 * N)
     grid = (triton.cdiv(H * W, sizes["BLOCK_P"]), triton.cdiv(2 * N, sizes["BLOCK_N"]))
-    prior_head[grid](x, w, bias, mult, row, mean, index, H * W, R, C, N, **sizes)
+    _prior_head[grid](x, w, bias, mult, row, mean, index, H * W, R, C, N, **sizes)

@@ -13,7 +13,7 @@ MAX_BLOCK_N = 128
 
 
 @triton.jit
-def quantise(
+def _quantise(
     # inputs
     y_ptr,  # int16 [H, W, N]
     mean_ptr,  # int16 [H, W, N]
@@ -53,4 +53,4 @@ def run(y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, phase: int, skip
         return  # CUDA has no empty grid
     n = min(MAX_BLOCK_N, triton.next_power_of_2(N))
     grid = (triton.cdiv(W, TILE["BLOCK_X"]), H, triton.cdiv(N, n))
-    quantise[grid](y, mean, index, offset, out, W, skip, N=N, PHASE=phase, BLOCK_N=n, **TILE)
+    _quantise[grid](y, mean, index, offset, out, W, skip, N=N, PHASE=phase, BLOCK_N=n, **TILE)

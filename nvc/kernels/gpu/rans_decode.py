@@ -40,7 +40,7 @@ def _quarter(k, more, low, table):
 
 
 @triton.jit
-def rans_decode(
+def _rans_decode(
     # inputs
     words_ptr,  # uint16 [W]
     n_words_ptr,  # int32 [1]
@@ -138,4 +138,4 @@ def run(
     M = len(rows)
     operands = (words, n_words, states, lanes, cursor, rows, count, cdf, lut, *out)
     grid = (1 + triton.cdiv(M, FILL),)
-    rans_decode[grid](*operands, len(words), M, len(cdf), FILL=FILL, **TILE)
+    _rans_decode[grid](*operands, len(words), M, len(cdf), FILL=FILL, **TILE)

@@ -63,7 +63,7 @@ def _store(s, plane_ptr, h, w, SIDE: tl.constexpr):
 
 
 @triton.jit
-def recon_u8(
+def _recon_u8(
     # inputs
     x_ptr,  # int16 [h, w, C]
     pred_ptr,  # int8 [h, w, 96], channels contiguous
@@ -140,4 +140,4 @@ def run(
     sizes = {"BLOCK_C": min(MAX_BLOCK_C, max(32, triton.next_power_of_2(C)))}
     sizes["BLOCK_Q"] = min(MAX_BLOCK_Q, triton.next_power_of_2(max(N, 1)))
     operands = x, pred, w, bias, mult, row, q, mv, y, u, v
-    recon_u8[tile_grid(H, W)](*operands, H, W, bias.shape[0], *strides, C, N, **sizes, **TILE)
+    _recon_u8[tile_grid(H, W)](*operands, H, W, bias.shape[0], *strides, C, N, **sizes, **TILE)

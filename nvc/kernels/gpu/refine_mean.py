@@ -14,7 +14,7 @@ from nvc.kernels.gpu._tile import tile_grid, tile_pixels
 
 
 @triton.jit
-def refine_mean(
+def _refine_mean(
     # inputs
     x_ptr,  # int16 [H, W, C]
     mean_ptr,  # int16 [H, W, N]
@@ -58,4 +58,4 @@ def run(x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Ten
     sizes = blocks(C, N)
     tile = {"BLOCK_N": sizes["BLOCK_N"], "BLOCK_K": sizes["BLOCK_K"], **TILE}
     grid = (*tile_grid(H, W), triton.cdiv(N, tile["BLOCK_N"]))
-    refine_mean[grid](x, mean, w, bias, mult, row, out, H, W, R, C, N, **tile)
+    _refine_mean[grid](x, mean, w, bias, mult, row, out, H, W, R, C, N, **tile)

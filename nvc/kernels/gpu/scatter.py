@@ -8,7 +8,7 @@ from nvc.kernels.gpu._rank import count, ranked
 
 
 @triton.jit
-def scatter(
+def _scatter(
     # inputs
     symbols_ptr,  # int16 [M]
     index_ptr,  # uint8 [M]
@@ -29,4 +29,4 @@ def scatter(
 def run(symbols: Tensor, index: Tensor, skip: int, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     counts, grid, blocks = count(index, skip)
-    scatter[grid](symbols, index, counts, out, symbols.shape[0], skip, **blocks)
+    _scatter[grid](symbols, index, counts, out, symbols.shape[0], skip, **blocks)

@@ -17,7 +17,7 @@ MAX_BLOCK_K = 128
 
 
 @triton.jit
-def up2_u8(
+def _up2_u8(
     # inputs
     x_ptr,  # int8 [H, W, K]
     w_ptr,  # int8 [4 N, K]
@@ -62,4 +62,4 @@ def run(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, out: Tensor) -> None:
     n = block_n(H, W, N, parts=4)
     grid = (*tile_grid(H, W), 4 * triton.cdiv(N, n))
     blocks = {"BLOCK_K": min(MAX_BLOCK_K, max(32, triton.next_power_of_2(K))), "BLOCK_N": n}
-    up2_u8[grid](x, w, bias, mult, out, height, width, K, N, **blocks, **TILE)
+    _up2_u8[grid](x, w, bias, mult, out, height, width, K, N, **blocks, **TILE)

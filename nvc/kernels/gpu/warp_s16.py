@@ -16,7 +16,7 @@ BLOCK_C = 128
 
 
 @triton.jit
-def warp_s16(
+def _warp_s16(
     # inputs
     x_ptr,  # int16 [H, W, C]
     v_ptr,  # int16 [H, W, 2]
@@ -55,4 +55,4 @@ def run(x: Tensor, v: Tensor, out: Tensor) -> None:
     H, W, C = x.shape
     block = min(BLOCK_C, triton.next_power_of_2(C))
     grid = (triton.cdiv(W, 8), triton.cdiv(H, 8), triton.cdiv(C, block))
-    warp_s16[grid](x, v, out, H, W, C, block, **TILE)
+    _warp_s16[grid](x, v, out, H, W, C, block, **TILE)
