@@ -1,0 +1,41 @@
+"""What the shipped weights must do for anybody's eyes: hold a still picture, and give each QP its place."""
+
+import io
+
+import numpy as np
+import pytest
+
+import nvc
+from nvc.media import open_source
+from nvc.media.clips import clip_path
+from nvc.media.quality import psnr
+
+FRAMES = 33  # one beyond the first reset of the recurrent memory
+
+
+@pytest.fixture(scope="module")
+def picture():
+    with open_source(clip_path("carphone"), frames=1) as source:
+        return tuple(np.array(plane) for plane in next(iter(source))[:3])
+
+
+def coded(frames, qp):
+    """Size of the stream, and PSNR of each frame's luma."""
+    file = io.BytesIO()
+    height, width = frames[0][0].shape
+    with nvc.Encoder(file, width, height, qp=qp, device="cpu") as encoder:
+        quality = [psnr(encoder.write(*frame).frame.y, frame[0]) for frame in frames]
+    return len(file.getvalue()), quality
+
+
+@pytest.mark.parametrize("qp", [8, 32, 56])
+def test_a_still_picture_does_not_fade(picture, qp):
+    _, quality = coded([picture] * FRAMES, qp)
+    assert min(quality) > quality[0] - 0.1
+
+
+def test_rate_and_quality_rise_from_qp_to_qp(picture):
+    moving = [tuple(np.roll(plane, n, 1) for plane in picture) for n in (0, 2, 4)]
+    sizes, qualities = zip(*(coded(moving, qp) for qp in range(64)), strict=True)
+    assert (np.diff(sizes) > 0).all()
+    assert (np.diff(np.mean(qualities, 1)) > 0).all()
