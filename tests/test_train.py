@@ -71,6 +71,19 @@ def test_float_compensation_is_the_kernel_without_rounding() -> None:
     assert (compensate(pixels, mv[None].long()) - want).abs().max() <= 1.0001  # the kernel rounds twice
 
 
+def test_pictures_to_look_at_change_nothing(tmp_path: Path) -> None:
+    base = np.random.default_rng(1).integers(0, 256, (200, 240), dtype=np.uint8)
+    luma = np.stack([np.roll(base, t, 1) for t in range(9)])
+    clip = Clip("pan", luma, np.full((9, 2, 100, 120), 128, np.uint8), 1.0)
+    trainer = Trainer(tmp_path, recipe(4), [clip], torch.device("cpu"))
+    before = torch.get_rng_state(), trainer.rng.bit_generator.state, trainer.sampler.rng.bit_generator.state
+    trainer.run(minutes=0)
+    assert trainer.step == 0
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (trainer.rng.bit_generator.state, trainer.sampler.rng.bit_generator.state)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "network.safetensors", "samples.png"}
+
+
 def test_recipes(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text("preset = 'fast'\nseed = 1\n[[stage]]\nsteps = 1\n")

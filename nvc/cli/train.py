@@ -5,6 +5,7 @@ stopped; Ctrl-C saves and stops. With --export nothing is trained: the weights o
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
     parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    parser.add_argument("--minutes", metavar="N", type=float, default=math.inf, help="stop and save after N minutes")
+    parser.add_argument("--save-every", metavar="SECONDS", type=count, default=300, help="default: 300")
     parser.add_argument(
         "--export", metavar="FILE", type=Path, help="write the weights of RUN_FOLDER to FILE and stop; needs no data"
     )
@@ -97,7 +100,7 @@ def _train(args: argparse.Namespace, device: "torch.device") -> None:
     except ValueError as error:
         raise exits.UsageError(str(error)) from error
     say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}")
-    trainer.run()
+    trainer.run(save_every=args.save_every, minutes=args.minutes)
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -17,8 +17,9 @@ from nvc.train.data import Clip, Sampler
 from nvc.train.initialise import initialise
 from nvc.train.plot import plot_curves
 from nvc.train.recipe import Recipe
+from nvc.train.samples import plot_samples
 from nvc.train.twin import Twin
-from nvc.train.unroll import unroll
+from nvc.train.unroll import draw, unroll
 
 CONFIGS: dict[str, Config] = {FAST.preset: FAST}
 WARMUP = 200
@@ -41,7 +42,8 @@ def start(net: Twin, clips: list[Clip], seed: int, init: Path | None) -> None:
 
 
 class Trainer:
-    """State of one run in `folder`: checkpoint.pt, network.safetensors (its parameters alone), log.jsonl, curves.png.
+    """State of one run in `folder`: checkpoint.pt, network.safetensors (its parameters alone), log.jsonl,
+    curves.png, samples.png.
 
     A new run starts from the parameters in `init`, those of an earlier run, or else from `initialise`. Raises
     ValueError when the folder holds a run of another preset, or `init` does not fit.
@@ -111,7 +113,8 @@ class Trainer:
             group["lr"] = lr * group["factor"] * min(1.0, (self.step + 1) / WARMUP)
         frames, batch = stage.clips[int(self.rng.integers(len(stage.clips)))]
         luma, chroma = self.sampler.batch(batch, frames, stage.crop)
-        result = unroll(self.net, luma.to(self.device), chroma.to(self.device), self.rng, stage.mode)
+        chance = draw(self.rng, frames, batch)
+        result = unroll(self.net, luma.to(self.device), chroma.to(self.device), chance, stage.mode)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
@@ -128,13 +131,13 @@ class Trainer:
                 figures |= {f"{name}_loss": j, f"{name}_psnr": -10 * math.log10(mse), f"{name}_bpp": bpp}
         return figures
 
-    def run(self, *, save_every: float = 300.0) -> None:
-        """Train until the recipe ends; save every `save_every` seconds. Ctrl-C saves and stops."""
+    def run(self, *, save_every: float = 300.0, minutes: float = math.inf) -> None:
+        """Train until the recipe ends, or for `minutes`; save every `save_every` seconds. Ctrl-C saves and stops."""
         recent: list[dict[str, float]] = []
         saved, began, first = time.monotonic(), time.monotonic(), self.step
         bad = 0
         try:
-            while self.step < self.recipe.steps:
+            while self.step < self.recipe.steps and time.monotonic() - began < 60 * minutes:
                 figures = self.train_step()
                 bad = 0 if math.isfinite(figures["loss"]) else bad + 1
                 if bad > 20:
@@ -146,12 +149,16 @@ class Trainer:
                     self.report(recent, speed)
                     recent = []
                 if time.monotonic() - saved > save_every:
-                    self.save()
-                    plot_curves(self.folder)
+                    self.keep()
                     saved = time.monotonic()
         finally:
-            self.save()
-            plot_curves(self.folder)
+            self.keep()
+
+    def keep(self) -> None:
+        """Save, and draw the pictures to look at."""
+        self.save()
+        plot_curves(self.folder)
+        plot_samples(self.folder, self.net, self.sampler.clips, self.device)
 
     def report(self, recent: list[dict[str, float]], speed: float) -> None:
         keys = sorted({k for r in recent for k in r})

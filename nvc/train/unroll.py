@@ -1,6 +1,7 @@
 """One training clip through the closed loop: search, compensate, code, compare."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,33 +19,47 @@ CHROMA_WEIGHT = 2.0  # of U and V beside 6 for Y; above 1 because chroma converg
 
 @dataclass
 class Result:
-    """Per frame kind: mean loss, distortion (mean squared error on [0, 1], luma only) and bits per pixel."""
+    """Per frame kind: mean loss, distortion (mean squared error on [0, 1], luma only) and bits per pixel; and the last
+    picture, [B, 96, h, w] in grey levels - 128."""
 
     loss: Tensor
     intra: list[tuple[float, float, float]]
     inter: list[tuple[float, float, float]]
+    last: Tensor
+
+
+class Draw(NamedTuple):
+    """What chance decides for a clip: base QPs [B], whether it starts with an intra frame, and where in the cycle of QP
+    offsets."""
+
+    base: Tensor
+    intra: bool
+    phase: int
+
+
+def draw(rng: np.random.Generator, frames: int, batch: int) -> Draw:
+    """Half of the clips start with an intra frame; those of one frame all do."""
+    intra = frames == 1 or bool(rng.random() < 0.5)
+    base = torch.from_numpy(rng.integers(0, QPS, batch))
+    return Draw(base, intra, int(rng.integers(0, len(OFFSETS))))
 
 
 def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> Tensor:
     """current, reference uint8 [B, H, W], qp [B] -> vectors [B, H/16, W/16, 2] int64."""
-    fields = [
-        motion_search(c, r, torch.tensor([search_rate(int(v))], dtype=torch.int32))
-        for c, r, v in zip(current.cpu(), reference.cpu(), qp, strict=True)
-    ]
-    return torch.stack(fields).long().to(current.device)
+    rates = torch.tensor([[search_rate(int(v))] for v in qp], dtype=torch.int32).to(current.device)
+    fields = [motion_search(c, r, rate) for c, r, rate in zip(current, reference, rates, strict=True)]
+    return torch.stack(fields).long()
 
 
-def unroll(net: Twin, luma: Tensor, chroma: Tensor, rng: np.random.Generator, mode: Mode) -> Result:
-    """luma uint8 [T, B, H, W], chroma uint8 [T, B, 2, H/2, W/2]; half of the clips start with an intra frame, the
-    others from a slightly noisy original frame and an empty memory."""
+def unroll(net: Twin, luma: Tensor, chroma: Tensor, draw: Draw, mode: Mode) -> Result:
+    """luma uint8 [T, B, H, W], chroma uint8 [T, B, 2, H/2, W/2]; a clip that does not start with an intra frame starts
+    from a slightly noisy original frame and an empty memory."""
     frames, batch = luma.shape[:2]
     device = luma.device
-    intra = frames == 1 or bool(rng.random() < 0.5)
-    base = torch.from_numpy(rng.integers(0, QPS, batch)).to(device)
+    base, intra, phase = draw.base.to(device), draw.intra, draw.phase
     lam_table = lambdas().to(device)
     weight = (1600 / lam_table[base]) ** 0.5  # balances the gradients of the lambdas
-    phase = int(rng.integers(0, len(OFFSETS)))
-    result = Result(torch.zeros((), device=device), [], [])
+    result = Result(torch.zeros((), device=device), [], [], luma)
     recon: Tensor | None = None
     h, w = luma.shape[2] // 8, luma.shape[3] // 8
     memory = net.initial_memory(batch, h, w, intra, mode)
@@ -76,4 +91,6 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, rng: np.random.Generator, mo
             entry = (float(loss.detach()), float(mse_y.mean().detach()), float(bpp.mean().detach()))
             (result.intra if key else result.inter).append(entry)
             recon, memory = ste_round(coded.pixels).clamp(-128, 127), coded.memory
+        assert recon is not None, "a clip has a frame to code"
+        result.last = recon.detach()
     return result
