@@ -1,26 +1,21 @@
 """Progress of an evaluation on standard error: a bar with the time left on a terminal, elsewhere a line per figure."""
 
 import time
-from types import TracebackType
-from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
 from nvc.cli.console import remark
+from nvc.cli.live import Live
 from nvc.cli.signals import Stop
 from nvc.eval.observer import EvalObserver
 
 
-class EvalProgress(EvalObserver):
+class EvalProgress(Live, EvalObserver):
     """A context manager; `quiet` shows nothing."""
 
     def __init__(self, stop: Stop, quiet: bool) -> None:
-        self._stop, self._quiet = stop, quiet
-        self._console = Console(stderr=True, soft_wrap=True)
-        self._live: Progress | None = None
+        super().__init__(stop, quiet)
         self._total = self._done = 0.0
-        self._began = time.monotonic()
 
     def begin(self, work: float) -> None:
         self._total, self._began = work, time.monotonic()
@@ -47,27 +42,6 @@ class EvalProgress(EvalObserver):
             else:
                 percent = 100 * self._done / self._total if self._total else 0
                 remark(f"{text}; {percent:.0f} %, ETA {self._left()}")
-
-    def note(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(f"nvc: note: {text}", markup=False, highlight=False)
-
-    def stopped(self) -> bool:
-        return self._stop.asked
-
-    def close(self) -> None:
-        """Leave the last state of the bar on the screen."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _left(self) -> str:
         """Time to the end at the speed so far, as h:mm:ss."""

@@ -1,15 +1,13 @@
 """Progress on standard error: a live line on a terminal, a plain line every few seconds elsewhere."""
 
 import time
-from types import TracebackType
-from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from nvc.api.observer import Observer
 from nvc.cli.console import remark
+from nvc.cli.live import Live
 from nvc.cli.signals import Stop
 
 INTERVAL = 5.0  # seconds between plain lines
@@ -22,16 +20,14 @@ class FrameCount(ProgressColumn):
         return Text(f"{task.completed:.0f}{'' if task.total is None else f'/{task.total:.0f}'} frames")
 
 
-class ProgressLine(Observer):
+class ProgressLine(Live, Observer):
     """Shows the work on one file. A context manager; `quiet` shows nothing, notes neither."""
 
     def __init__(self, stop: Stop, quiet: bool) -> None:
-        self._stop, self._quiet = stop, quiet
-        self._console = Console(stderr=True, soft_wrap=True)
-        self._live: Progress | None = None
+        super().__init__(stop, quiet)
         self._what = ""
         self._total: int | None = None
-        self._began = self._said = time.monotonic()
+        self._said = self._began
 
     def begin(self, what: str, total: int | None) -> None:
         self._what, self._total = what, total
@@ -57,27 +53,6 @@ class ProgressLine(Observer):
                 left = round(max(0, self._total - done) * (now - self._began) / done)
                 line += f", ETA {left // 60}:{left % 60:02d}"
             remark(line)
-
-    def stopped(self) -> bool:
-        return self._stop.asked
-
-    def note(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(f"nvc: note: {text}", markup=False, highlight=False)
-
-    def close(self) -> None:
-        """Leave the last state of the live line on the screen."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _figures(self, done: int, size: int | None, seconds: float, now: float) -> str:
         text = f"{done / max(now - self._began, 1e-3):.1f} fps"

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from nvc.bitstream import DamagedStream
 from nvc.kernels._tables import MAX_LANES, SCALE_ROWS, TOTAL
+from nvc.kernels.choose_rows import TABLES as VECTOR_TABLES
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
-VECTOR_TABLES = 8  # class rows of the probability tables that a frame chooses from
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import frame_qp, is_reset
-from nvc.codec.payload import VECTOR_TABLES, vector_table
+from nvc.codec.payload import vector_table
 from nvc.eval.bdrate import bd_rate
 from nvc.eval.clips import Source, Views, pictures
 from nvc.eval.results import Point, Twin
 from nvc.eval.stop import Interrupted
+from nvc.kernels.choose_rows import TABLES as VECTOR_TABLES
 from nvc.kernels.mv_residual import mv_residual
 from nvc.media.quality import psnr, psnr_611
 from nvc.models.config import gain_row
