@@ -45,7 +45,7 @@ def initialise(twin: Twin, clips: list[Clip], seed: int) -> None:
     table = basis.float().view(c.latent, 4, PIXELS)
     with torch.no_grad():
         n = c.channels
-        w = twin.encoder_in.weight[:, :, 0, 0]
+        w = twin.encoder_in.weight
         w[:PIXELS] = 0
         w[:PIXELS, n : n + PIXELS] = torch.eye(PIXELS)
         w[:PIXELS, n + PIXELS :] = -torch.eye(PIXELS)
@@ -55,10 +55,9 @@ def initialise(twin: Twin, clips: list[Clip], seed: int) -> None:
         twin.y_head.weight[:, : 4 * n].view(c.latent, 4, n)[:, :, :PIXELS] = table * (FEATURE / 16)
         assert twin.y_head.log_gain is not None
         twin.y_head.log_gain.knots.add_(2 * math.log(16 / FEATURE))
-        w = twin.decoder_up.weight.view(4, n, c.latent)
-        w[:, :PIXELS] = table.permute(1, 2, 0) * (FEATURE / 16)
+        twin.decoder_up.weight.view(4, n, c.latent)[:, :PIXELS] = table.permute(1, 2, 0) * (FEATURE / 16)
         twin.decoder_context.weight.zero_()
-        twin.recon_gain.weight[:, :, 0, 0] = torch.eye(PIXELS, n)
+        twin.recon_gain.weight.copy_(torch.eye(PIXELS, n))
         assert twin.index_head.row_bias is not None
         _set_scales(twin.index_head.row_bias, deviations)
 

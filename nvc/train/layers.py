@@ -52,12 +52,12 @@ class RowTable(nn.Module):
 
 
 def unmixed(grad: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of x and w (float32, with the shape of w) of the product of rows x by weights w."""
-    return grad @ w.flatten(1), (grad.t() @ x).float().view(w.shape)
+    """Gradients of x and w (float32) of the product of rows x by weights w [N, K]."""
+    return grad @ w, (grad.t() @ x).float()
 
 
 class _Mix(torch.autograd.Function):
-    """1x1 convolution of x [B, K, H, W] with w [N, K, 1, 1], in the dtype of autocast or, if precise, float32.
+    """1x1 convolution of x [B, K, H, W] with w [N, K], in the dtype of autocast or, if precise, float32.
 
     Gradients are products in the dtype of autocast."""
 
@@ -69,7 +69,7 @@ class _Mix(torch.autograd.Function):
         ctx.dtype = x.dtype
         dtype = torch.float32 if precise else low
         with torch.autocast(device, enabled=False):
-            return planes(rows.to(dtype) @ w.flatten(1).to(dtype).t(), x.shape)
+            return planes(rows.to(dtype) @ w.to(dtype).t(), x.shape)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
@@ -94,7 +94,7 @@ class Prepared(NamedTuple):
 
 
 class Conv(nn.Module):
-    """Twin of a 1x1 (or depthwise 3x3) integer convolution with its requantisation.
+    """Twin of a 1x1 integer convolution, weights [N, K], or depthwise 3x3, [N, 1, 3, 3], with its requantisation.
 
     segments: (channels, unit) of the concatenated inputs. `group` > 1: rows share one step (group sum).
     gain: adds a per-row, per-channel gain exp(.) and bias. precise: accumulate in float32 even under autocast.
@@ -117,16 +117,14 @@ class Conv(nn.Module):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
-        k = 1 if depthwise else sum(c for c, _ in segments)
-        side = 3 if depthwise else 1
         self.groups = n if depthwise else 1
         self.group, self.out_unit, self.precise = group, out_unit, precise
-        weight = torch.empty(n, k, side, side)
+        weight = torch.empty((n, 1, 3, 3) if depthwise else (n, sum(c for c, _ in segments)))
         nn.init.xavier_uniform_(weight)
         self.weight = nn.Parameter(weight * scale)
         self.bias = nn.Parameter(torch.zeros(n))
-        units = torch.cat([torch.full((1 if depthwise else c,), u) for c, u in segments[: 1 if depthwise else None]])
-        self.register_buffer("units", units.view(1, -1, 1, 1), persistent=False)
+        units = torch.cat([torch.full((1, 1 if depthwise else c), u) for c, u in segments], 1)
+        self.register_buffer("units", units[..., None, None] if depthwise else units, persistent=False)
         self.log_gain = RowTable(n, gain_init) if gain else None
         self.row_bias = RowTable(n, bias_init) if gain else None
         self.prepared: Prepared | None = None
@@ -165,13 +163,19 @@ class Conv(nn.Module):
         # a multiplier must stay below 2^31: the gain saturates where its table would
         return Prepared(w, (step[None] * g).clamp(max=GAIN_MAX * self.out_unit), b * g)
 
+    def product(self, x: Tensor, w: Tensor) -> Tensor:
+        """Accumulators of x [B, K, H, W] and weights, in their dtype."""
+        if self.groups > 1:
+            return F.conv2d(x, w, padding=1, groups=self.groups)
+        return F.conv2d(x, w[..., None, None])
+
     def accumulate(self, x: Tensor, rows: Tensor | None, mode: Mode) -> tuple[Tensor, Tensor, Tensor]:
         """Accumulator, gain and bias of x [B, K, H, W] in integer steps; FLOAT and QUANT."""
         w, gain, bias = self.prepared or self.prepare(mode)
         if self.log_gain is not None and rows is not None:
             gain, bias = gain[rows], bias[rows]
         if self.groups > 1:
-            return F.conv2d(x, w.to(x.dtype), padding=w.shape[-1] // 2, groups=self.groups), gain, bias
+            return self.product(x, w.to(x.dtype)), gain, bias
         return _Mix.apply(x, w, self.precise), gain, bias  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, rows: Tensor | None, mode: Mode) -> Tensor:
@@ -180,7 +184,7 @@ class Conv(nn.Module):
             return requantise(*self.accumulate(x, rows, mode), 1.0, -math.inf, math.inf, Mode.FLOAT)
         w, bias, mult = self.tables()
         row = 0 if self.log_gain is None or rows is None else int(rows[0])
-        acc = F.conv2d(x, w.double(), padding=w.shape[-1] // 2, groups=self.groups).long()
+        acc = self.product(x, w.double()).long()
         out = ((acc + bias[row].long().view(1, -1, 1, 1)) * mult[row].long().view(1, -1, 1, 1) + 2**32) >> SHIFT
         return out.double() * self.out_unit
 
@@ -225,7 +229,7 @@ class GroupSum(Conv):
     def forward(self, x: Tensor, rows: Tensor | None, mode: Mode) -> Tensor:
         if mode is Mode.EXACT:
             w, bias, mult = self.tables()
-            acc = F.conv2d(x, w.double()).long() + bias[0].long().view(1, -1, 1, 1)
+            acc = self.product(x, w.double()).long() + bias[0].long().view(1, -1, 1, 1)
             total = torch.stack(acc.clamp_min(0).chunk(self.group, 1)).sum(0)
             out = (total * mult[0, : total.shape[1]].long().view(1, -1, 1, 1) + 2**32) >> SHIFT
             return out.double().clamp(0, 255)

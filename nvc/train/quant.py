@@ -95,7 +95,7 @@ class _QuantWeight(torch.autograd.Function):
         if group > 1:
             peak = peak.view(group, -1).amax(0).repeat(group)
         step = (peak / W_MAX).clamp_min(1e-6)  # of all-zero rows, whose biases must still fit
-        column = step.view(-1, 1, 1, 1)
+        column = step.view(-1, *[1] * (w.ndim - 1))
         ctx.save_for_backward(units / column)
         ctx.mark_non_differentiable(step)
         w.div_(column)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from nvc.models.config import FAST, Config
 from nvc.train.data import Clip, Sampler
@@ -24,7 +25,7 @@ from nvc.train.unroll import draw, unroll
 CONFIGS: dict[str, Config] = {FAST.preset: FAST}
 WARMUP = 200
 # learning rates relative to that of ordinary weights
-TRANSFORM_LR = 0.3  # starts near its optimum: a larger rate shakes it and costs quality at high QP
+TRANSFORM_LR = 0.1  # starts near its optimum: a larger rate shakes it and costs quality at high QP
 TABLE_LR = 2.0  # biases and gains have far to go
 TRANSFORM = ("encoder_in", "y_head", "decoder_up", "recon_gain")
 REPORT = 50
@@ -61,29 +62,43 @@ class Trainer:
         if not (folder / "checkpoint.pt").exists():
             start(net, clips, recipe.seed, init)
         self.net = net.to(device)
-        # fused is what a loaded optimiser uses: asked for from the start, resuming changes nothing
-        self.optimizer = torch.optim.AdamW(self.groups(), lr=1e-3, betas=(0.9, 0.98), fused=True)
+        self.optimizers = self.make_optimizers()
         self.step = 0
         if (folder / "checkpoint.pt").exists():
             self.load()
 
-    def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups: ordinary weights, the transform, biases and tables, each with its learning-rate factor."""
-        named = dict(self.net.named_parameters())
-        table = {n for n, p in named.items() if p.ndim <= 2 or n.endswith("knots")}
-        transform = {f"{n}.weight" for n in TRANSFORM}
-        return [
-            {"params": [named[n] for n in named if n not in table | transform], "weight_decay": 1e-4, "factor": 1.0},
-            {"params": [named[n] for n in named if n in transform], "weight_decay": 0.0, "factor": TRANSFORM_LR},
-            {"params": [named[n] for n in named if n in table], "weight_decay": 0.0, "factor": TABLE_LR},
-        ]
+    def make_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Muon for the weights of 1x1 convolutions, Adam for depthwise filters, biases and tables. Each group of
+        parameters has the `factor` of its learning rate."""
+        transform = {f"{name}.weight" for name in TRANSFORM}
+        mixing: list[Tensor] = []
+        transforming: list[Tensor] = []
+        filters: list[Tensor] = []
+        tables: list[Tensor] = []
+        for name, p in self.net.named_parameters():
+            if not name.endswith(".weight"):
+                tables.append(p)
+            elif p.ndim == 4:
+                filters.append(p)
+            else:
+                (transforming if name in transform else mixing).append(p)
+        muon = torch.optim.Muon(
+            [{"params": mixing, "factor": 1.0}, {"params": transforming, "factor": TRANSFORM_LR}],
+            weight_decay=0.0,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        # fused is what a loaded optimiser uses: asked for from the start, resuming changes nothing
+        adam = torch.optim.Adam(
+            [{"params": filters, "factor": 1.0}, {"params": tables, "factor": TABLE_LR}], betas=(0.9, 0.98), fused=True
+        )
+        return muon, adam
 
     def save(self) -> None:
         state: dict[str, Any] = {
             "preset": self.recipe.preset,
             "step": self.step,
             "net": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "torch_rng": torch.get_rng_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
             "sampler_rng": json.dumps(self.sampler.rng.bit_generator.state),
@@ -99,9 +114,8 @@ class Trainer:
             raise ValueError(f"{self.folder} holds a run of preset {state['preset']!r}, not {self.recipe.preset!r}")
         self.step = state["step"]
         self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["fused"] = True  # the state brings the options that it was saved with
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         torch.set_rng_state(state["torch_rng"].cpu())
         self.rng.bit_generator.state = json.loads(state["rng"])
         self.sampler.rng.bit_generator.state = json.loads(state["sampler_rng"])
@@ -109,18 +123,20 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One optimiser step. Returns the figures of the log; `loss` is not finite when the step was refused."""
         stage, lr = self.recipe.at(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["factor"] * min(1.0, (self.step + 1) / WARMUP)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group["factor"] * min(1.0, (self.step + 1) / WARMUP)
         frames, batch = stage.clips[int(self.rng.integers(len(stage.clips)))]
         luma, chroma = self.sampler.batch(batch, frames, stage.crop)
         chance = draw(self.rng, frames, batch)
         result = unroll(self.net, luma.to(self.device), chroma.to(self.device), chance, stage.mode)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.net.zero_grad(set_to_none=True)
         result.loss.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
         loss = float(result.loss.detach())
         if math.isfinite(norm) and math.isfinite(loss):
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
         else:
             loss = math.nan
         self.step += 1
