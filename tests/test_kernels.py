@@ -114,6 +114,17 @@ def test_refuses_a_row_outside_the_tables(name):
                 implementation(**args | {"row": torch.tensor([row], dtype=torch.int32)})
 
 
+@pytest.mark.parametrize(
+    "case", [(3, 5, 8, 0, 8, 1, 0, 0), (3, 5, 8, 7, 8, 1, 0, 0), (3, 5, 8, 18, 8, 1, 0, 0)], ids=str
+)
+def test_refuses_a_difference_of_halves_that_there_are_not(case):
+    kernel = TABLE["conv1x1_s16"]
+    args = kernel.make(case, Fill("uniform", 0)) | {"difference": True}
+    for implementation in (kernel.reference, kernel.cpu):
+        with pytest.raises(ValueError, match=f"K2={case[3]} are not two halves"):
+            implementation(**args)
+
+
 def test_refuses_an_output_that_does_not_fit():
     kernel = TABLE["conv1x1_u8"]
     args = kernel.make(kernel.cases[1], Fill("uniform", 0))

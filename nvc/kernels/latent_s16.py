@@ -6,14 +6,14 @@
 The 8-bit products are exact: x16 = 256 hi + lo with hi and lo in -128 .. 127, hence acc = 256 dot(w, hi) + dot(w, lo).
 
     name    shape       dtype   range
-    x16     [H, W, K]   int16   -32640 .. 32639   2 <= K <= 256
+    x16     [H, W, K]   int16   -32640 .. 32639   2 <= K <= 384
     res     [H, W, N]   int16   full              s16
     w       [N, K]      int8    -63 .. 63
     bias    [1, N]      int32   |b| <= 2^26
     mult    [1, N]      int32   0 .. 2^31 - 1
     out     [H, W, N]   int16   full              s16
 
-Bounds: |acc| <= 2^15 * 63 * 256 < 2^29, |acc + bias| < 2^30: int32. The product is below 2^61: int64. The shifted value
+Bounds: |acc| <= 2^15 * 63 * 384, |acc + bias| < 2^30: int32. The product is below 2^61: int64. The shifted value
 is below 2^28, with res below 2^29: int32. `>>` is arithmetic: rounding is half-up for both signs.
 """
 
@@ -30,7 +30,7 @@ from nvc.kernels._vnni import TILE, layer16_residual
 from nvc.kernels._vnni_inputs import split64
 from nvc.kernels.gpu import latent_s16 as gpu
 
-MAX_K = 256
+MAX_K = 384
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
 
 
@@ -152,6 +152,6 @@ latent_s16 = Kernel(
     launch=launch,
     make=make,
     cases=((1, 1, 2, 1), (1, 1, 128, 64), (17, 33, 24, 40), (16, 17, MAX_K, 128), (3, 5, 65, 33)),
-    bench_cases=((23, 40, 256, 128), (45, 80, 256, 128), (68, 120, 256, 256)),
+    bench_cases=((23, 40, 320, 128), (45, 80, 320, 128), (68, 120, 320, 128)),
     cost=cost,
 )

@@ -9,7 +9,7 @@
 The 8-bit products are exact: x16 = 256 hi + lo with hi and lo in -128 .. 127, so acc1 = 256 dot(w1, hi) + dot(w1, lo).
 
     name    shape       dtype   range
-    x16     [H, W, K]   int16   -32640 .. 32639   2 <= K <= 256
+    x16     [H, W, K]   int16   -32640 .. 32639   2 <= K <= 384
     ctx     [h, w, C]   int16   full              s16; 2H - 1 <= h <= 2H, 2W - 1 <= w <= 2W, 2 <= C <= 1024
     w1      [4N, K]     int8    -63 .. 63
     w2      [N, C]      int8    -63 .. 63
@@ -20,7 +20,7 @@ The 8-bit products are exact: x16 = 256 hi + lo with hi and lo in -128 .. 127, s
     row     [1]         int32   0 .. R - 1
     out     [h, w, N]   int16   full              s16
 
-Bounds: |acc1| <= 2^15 * 63 * 256 < 2^29, |acc1 + bias1| < 2^30, |acc2| < 2^23, |acc2 + bias2| < 2^27: int32. Products
+Bounds: |acc1| <= 2^15 * 63 * 384, |acc1 + bias1| < 2^30, |acc2| < 2^23, |acc2 + bias2| < 2^27: int32. Products
 are below 2^61: int64. |t1| < 2^28, |t2| < 2^25, the sum is below 2^29: int32. `>>` is arithmetic: rounding is half-up.
 """
 
@@ -37,7 +37,7 @@ from nvc.kernels._vnni import TILE, layer16_r32, layer_residual
 from nvc.kernels._vnni_inputs import split64, view64
 from nvc.kernels.gpu import latent_up_s16 as gpu
 
-MAX_K, MAX_C = 256, 1024
+MAX_K, MAX_C = 384, 1024
 CHUNK = 128  # positions of x16: operands and accumulators of a chunk stay in the level-2 cache
 LATENTS = gemm.TILE_ROWS // 4  # that tiles work on at a time, with the four positions above each
 TILED_CHUNK = 512
@@ -274,6 +274,6 @@ latent_up_s16 = Kernel(
         (9, 16, MAX_K, 128, 128, 1),
         (2, 3, 8, MAX_C, 4, 128),
     ),
-    bench_cases=((46, 80, 256, 128, 128, 128), (90, 160, 256, 128, 128, 128), (136, 240, 256, 256, 256, 128)),
+    bench_cases=((46, 80, 320, 128, 128, 128), (90, 160, 320, 128, 128, 128), (136, 240, 320, 128, 128, 128)),
     cost=cost,
 )

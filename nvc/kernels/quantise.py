@@ -108,6 +108,6 @@ quantise = Kernel(
     launch=launch,
     make=make,
     cases=((3, 5, 8, 2, -1), (4, 3, 16, 0, 5), (5, 4, 7, 1, 31), (1, 1, 1, 0, 0), (0, 4, 8, 2, 0)),
-    bench_cases=((23, 40, 128, 2, 5), (68, 120, 128, 0, 5)),
+    bench_cases=((23, 40, 320, 2, 5), (68, 120, 320, 0, 5)),
     cost=lambda case: Cost(bytes=7 * case[0] * case[1] * case[2], macs=0),
 )

@@ -1,12 +1,15 @@
 """Features to planes: 96 channels per position, each a residual plus a gated prediction, unpacked to 4:2:0.
 
+The first 96 features are residuals already; the product corrects them. Weights of 7 bits that had to pass them on as
+well would be too coarse for anything else.
+
 A 16x16 block of an inter frame without symbols, whose vector is whole, is a copy of its prediction: a residual from the
 features alone would wear it away, a little in every frame.
 
     A         = view(x) = clamp((x + 4) >> 3, -128, 127)
     acc[p, n] = sum_c w[n, c] A[p, c]                                              0 <= n < 192
     t[p, n]   = ((acc[p, n] + bias[row, n]) * mult[row, n] + 2^32) >> 33
-    r[p, k]   = clamp(t[p, k], -32768, 32767)                                      0 <= k < 96, unit 1/8 grey level
+    r[p, k]   = x[p, k] + clamp(t[p, k], -32768, 32767)                            0 <= k < 96, unit 1/8 grey level
     g[p, k]   = clamp(t[p, 96 + k], 0, 64)                                         unit 1/64
     copied[b] = every q[b, :] is 0 and mv[b, 0] & 3 == mv[b, 1] & 3 == 0
     s[p, k]   = pred[p, k] + 128                                                   where p lies in a copied block
@@ -14,7 +17,7 @@ features alone would wear it away, a little in every frame.
     Y[8 a + i, 8 b + j] = s[(a, b), 8 i + j],  U[4 a + i, 4 b + j] = s[(a, b), 64 + 4 i + j],  V the same from 80 on
 
     name    shape            dtype   range
-    x       [h, w, C]        int16   full            s16, 2 <= C <= 1024
+    x       [h, w, C]        int16   full            s16, 96 <= C <= 1024
     pred    [h, w, 96]       int8    full            pixels - 128
     w       [192, C]         int8    -63 .. 63
     bias    [R, 192]         int32   |b| <= 2^26
@@ -26,7 +29,7 @@ features alone would wear it away, a little in every frame.
     U, V    [4h, 4w]         uint8   full
 
 Bounds: |w A| < 2^13, |acc| < 2^23, |acc + bias| < 2^27: int32. The product is below 2^58: int64. |t| < 2^25,
-|8 r + g pred + 32| <= 2^18 + 2^13 + 2^5 < 2^19: int32. `>>` is arithmetic: rounding is half-up for both signs.
+|8 r + g pred + 32| <= 2^19 + 2^13 + 2^5 < 2^20: int32. `>>` is arithmetic: rounding is half-up for both signs.
 """
 
 from typing import Any
@@ -51,8 +54,8 @@ Planes = tuple[Tensor, Tensor, Tensor]
 
 def _check(x: Tensor, pred: Tensor, w: Tensor, bias: Tensor, mult: Tensor, q: Tensor | None, mv: Tensor | None) -> None:
     (H, W, C), R = x.shape, bias.shape[0]
-    if not 2 <= C <= MAX_C:  # torch._int_mm misreads the transposed weights of one channel
-        raise ValueError(f"recon_u8: C={C} is outside 2..{MAX_C}")
+    if not 96 <= C <= MAX_C:
+        raise ValueError(f"recon_u8: C={C} is outside 96..{MAX_C}")
     ops.expect("recon_u8: x", x, (H, W, C), torch.int16)
     ops.expect("recon_u8: pred", pred, (H, W, 96), torch.int8)
     ops.expect("recon_u8: w", w, (192, C), torch.int8)
@@ -82,7 +85,7 @@ def reference(
     acc = ((x.long() + 4) >> 3).clamp(-128, 127) @ w.long().T + bias[k].long()
     assert acc.abs().max() < 2**27, "the bound in the header is wrong"
     t = (acc * mult[k].long() + 2**32) >> 33
-    r, g = t[..., :96].clamp(-32768, 32767), t[..., 96:].clamp(0, 64)
+    r, g = x[..., :96].long() + t[..., :96].clamp(-32768, 32767), t[..., 96:].clamp(0, 64)
     s = ((8 * r + g * pred.long() + 32) >> 6).clamp(-128, 127) + 128
     if q is not None and mv is not None:
         copied = (q == 0).all(2) & (mv & 3 == 0).all(2)
@@ -110,7 +113,7 @@ def _is_copied(q, mv, a, b):
 
 
 @compiled
-def _pixels(rg, pred, w, q, mv, row, s, begin, end):
+def _pixels(x, rg, pred, w, q, mv, row, s, begin, end):
     for p in range(begin, end):
         copy_row(pred, p, row, 0, 96)
         if len(mv) and _is_copied(q, mv, (p // w) >> 1, (p % w) >> 1):
@@ -118,7 +121,7 @@ def _pixels(rg, pred, w, q, mv, row, s, begin, end):
                 s[p - begin, k] = np.uint8(row[k]) ^ np.uint8(128)
             continue
         for k in range(96):
-            r = np.int32(rg[p - begin, k])
+            r = np.int32(np.int32(x[p, k]) + np.int32(rg[p - begin, k]))
             g = clamp(rg[p - begin, 96 + k], 0, 64)
             v = np.int32(np.int32(8) * r + g * np.int32(row[k]) + np.int32(32)) >> np.int32(6)
             s[p - begin, k] = np.uint8(clamp8(v)) ^ np.uint8(128)
@@ -177,7 +180,7 @@ def cpu(
         _, s = scratch("s", (CHUNK, 96), torch.uint8)
         _view(features, a_array, begin, end)
         gemm.s16(a, end - begin, w, bias, mult, r, rg[: end - begin])
-        _pixels(rg, predicted, W, symbols, vectors, scratch("row", (96,), torch.int8)[1], s, begin, end)
+        _pixels(features, rg, predicted, W, symbols, vectors, scratch("row", (96,), torch.int8)[1], s, begin, end)
         _unpack(s, *planes, begin, end)
 
     parallel(chunk, H * W, CHUNK)
@@ -226,6 +229,7 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
         pred.view(H * W, 96)[p, k] &= 127
         acc = ((x.long() + 4) >> 3).clamp(-128, 127).view(H * W, C) @ w.long().T
         first = (64 * 5 - 32 - (32 + odd) * pred.view(H * W, 96)[p, k].long() + 3) >> 2
+        first -= x.view(H * W, C)[p, k].long()
         ops.on_boundary(bias[:, :96], mult[:, :96], R - 1, acc[:, :96], first)
         ops.on_boundary(bias[:, 96:], mult[:, 96:], R - 1, acc[:, 96:], 33)
     q = mv = None
@@ -252,13 +256,13 @@ recon_u8 = Kernel(
     launch=launch,
     make=make,
     cases=(
-        (1, 1, 2, 1, 0, 0),
-        (2, 2, 64, 128, 96, 1),
-        (7, 5, 33, 128, 0, 0),
-        (17, 33, 64, 128, 96, 0),
-        (18, 34, 64, 128, 96, 130),
-        (2, 6, MAX_C, 1, 0, 256),
+        (1, 1, 96, 1, 0, 0),
+        (2, 2, 128, 128, 96, 1),
+        (7, 5, 97, 128, 0, 0),
+        (17, 33, 128, 128, 96, 0),
+        (18, 34, 128, 128, 96, 130),
+        (2, 6, MAX_C, 1, 0, 320),
     ),
-    bench_cases=((46, 80, 128, 128, 96, 256), (90, 160, 128, 128, 96, 256), (136, 240, 256, 128, 96, 256)),
+    bench_cases=((46, 80, 128, 128, 96, 320), (90, 160, 128, 128, 96, 320), (136, 240, 128, 128, 96, 320)),
     cost=cost,
 )

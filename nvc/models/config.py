@@ -33,7 +33,7 @@ class Config:
 FAST = Config(
     preset="fast",
     channels=128,
-    latent=256,
+    latent=320,
     hyper=64,
     z=64,
     context_blocks=3,

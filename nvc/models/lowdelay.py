@@ -86,7 +86,8 @@ class LowDelay(nn.Module):
         c, (h, w, _) = self.config, context.shape
         sizes = [((h + n - 1) // n, (w + n - 1) // n) for n in (2, 4, 8)]
         x = space.s16("pictures", h, w, c.channels)
-        pictures = self.encoder(conv1x1_s16(context, pixels, *self.encoder_in.tables, row, out=x), space)
+        conv1x1_s16(context, pixels, *self.encoder_in.tables, row, difference=True, out=x)
+        pictures = self.encoder(x, space)
         x = space.s16("encoded", *sizes[0], c.channels)
         e = self.encoder_latent(down2_s16(pictures, None, *self.encoder_down.tables, self.row0, out=x), space)
         detail = conv1x1_u8(e, *self.y_detail.tables, out=space.s8("detail", *sizes[0], c.channels))

@@ -45,10 +45,7 @@ def initialise(twin: Twin, clips: list[Clip], seed: int) -> None:
     table = basis.float().view(c.latent, 4, PIXELS)
     with torch.no_grad():
         n = c.channels
-        w = twin.encoder_in.weight
-        w[:PIXELS] = 0
-        w[:PIXELS, n : n + PIXELS] = torch.eye(PIXELS)
-        w[:PIXELS, n + PIXELS :] = -torch.eye(PIXELS)
+        twin.encoder_in.weight[:PIXELS] = 0  # the difference of picture and prediction reaches these channels anyway
         twin.encoder_down.weight.mul_(0.3)  # whole orthonormal coefficients would leave its range
         twin.y_head.weight.zero_()
         # weights of the size of any other layer's, so that a common learning rate suits them; the gain makes up for it
@@ -57,7 +54,7 @@ def initialise(twin: Twin, clips: list[Clip], seed: int) -> None:
         twin.y_head.log_gain.knots.add_(2 * math.log(16 / FEATURE))
         twin.decoder_up.weight.view(4, n, c.latent)[:, :PIXELS] = table.permute(1, 2, 0) * (FEATURE / 16)
         twin.decoder_context.weight.zero_()
-        twin.recon_gain.weight.copy_(torch.eye(PIXELS, n))
+        twin.recon_gain.weight.zero_()  # the first channels are the residual
         assert twin.index_head.row_bias is not None
         _set_scales(twin.index_head.row_bias, deviations)
 

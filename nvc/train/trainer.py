@@ -27,7 +27,7 @@ WARMUP = 200
 # learning rates relative to that of ordinary weights
 TRANSFORM_LR = 0.1  # starts near its optimum: a larger rate shakes it and costs quality at high QP
 TABLE_LR = 2.0  # biases and gains have far to go
-TRANSFORM = ("encoder_in", "y_head", "decoder_up", "recon_gain")
+TRANSFORM = ("y_head", "decoder_up")
 REPORT = 50
 
 

@@ -211,7 +211,9 @@ class Twin(nn.Module):
         ctx = self.context_in.to_stream(torch.cat((memory_view, pv), 1), None, mode)
         cv = self.run(self.context, ctx, mode).view
 
-        e = self.run(self.encoder, self.encoder_in.to_stream(torch.cat((cv, xv, pv), 1), rows, mode), mode)
+        difference = F.pad((xs - ps) * PIXEL, (0, 0, 0, 0, 0, cv.shape[1] - PIXELS))
+        e = self.encoder_in.to_stream(torch.cat((cv, xv, pv), 1), rows, mode, difference)
+        e = self.run(self.encoder, e, mode)
         picture = down(e.view)
         ev = self.run(self.encoder_latent, self.encoder_down.to_stream(picture, None, mode), mode).view
         y = clamp16(self.y_head(torch.cat((picture, self.y_detail.to_u8(ev, mode)), 1), rows, mode), LATENT, mode)
@@ -242,8 +244,8 @@ class Twin(nn.Module):
 
         base = up(self.decoder_up(self.dequantise(q, mean, rows, mode), rows, mode), h, w)
         f = self.run(self.decoder, self.decoder_context.to_stream(cv, rows, mode, base), mode)
-        gv = self.run(self.recon, f, mode).view
-        r = clamp16(self.recon_gain(gv, rows, mode), PIXEL / 8, mode) / PIXEL
+        g, gv = self.run(self.recon, f, mode)
+        r = (g[:, :PIXELS] + clamp16(self.recon_gain(gv, rows, mode), PIXEL / 8, mode)) / PIXEL
         gate = self.recon_gate(gv, None, mode).clamp(0, 1)
         copied = whole & (q == 0).all(1, keepdim=True)
         pixels = torch.where(F.interpolate(copied.to(ps.dtype), (h, w)) > 0, ps, r + gate * ps)

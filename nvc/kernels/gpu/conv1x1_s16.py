@@ -30,6 +30,7 @@ def _conv1x1_s16(
     C: tl.constexpr,
     K2: tl.constexpr,
     N: tl.constexpr,
+    DIFFERENCE: tl.constexpr,
     # tile
     BLOCK_P: tl.constexpr,
     BLOCK_N: tl.constexpr,
@@ -54,13 +55,20 @@ def _conv1x1_s16(
     bias = tl.load(bias_ptr + r * N + n, mask=n_ok, other=0)
     mult = tl.load(mult_ptr + r * N + n, mask=n_ok, other=0)
     y = clamp16(requant(acc, bias[None, :], mult[None, :]))
+    if DIFFERENCE:
+        b_at, b_ok = b_ptr + p[:, None] * stride_b + n[None, :], p_ok[:, None] & (n < K2 // 2)[None, :]
+        first = tl.load(b_at, mask=b_ok, other=0).to(tl.int32)
+        second = tl.load(b_at + K2 // 2, mask=b_ok, other=0).to(tl.int32)
+        y = clamp16(y.to(tl.int32) + 8 * (first - second))
     tl.store(out_ptr + p[:, None] * N + n[None, :], y, mask=p_ok[:, None] & n_ok[None, :])
 
 
-def run(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, out: Tensor) -> None:
+def run(
+    x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, difference: bool, out: Tensor
+) -> None:
     """Operands as in the contract, checked; contiguous except for the pixels of b."""
     (H, W, C), (N, K), R = x.shape, w.shape, bias.shape[0]
     sizes = blocks(max(C, K - C), N)
     grid = (triton.cdiv(H * W, sizes["BLOCK_P"]), triton.cdiv(N, sizes["BLOCK_N"]))
     stride = 0 if b is None else b.stride(1)
-    _conv1x1_s16[grid](x, b, w, bias, mult, row, out, H * W, R, stride, C, K - C, N, **sizes)
+    _conv1x1_s16[grid](x, b, w, bias, mult, row, out, H * W, R, stride, C, K - C, N, difference, **sizes)

@@ -1,6 +1,6 @@
 """Device code of dequant_s16: elementwise; one program has 16 pixels of one row x BLOCK_N channels.
 
-1080p, N = 256: 8 x 68 x 2 programs of 2048 elements, 16 a thread; 6 bytes an element (13 MB: 3 us).
+1080p, N = 320: 8 x 68 x 3 programs of 2048 elements, 16 a thread; 6 bytes an element (16 MB: 4 us).
 """
 
 import triton

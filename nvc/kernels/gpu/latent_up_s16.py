@@ -1,8 +1,8 @@
 """Device code of latent_up_s16: a program has 4 x 16 latents and one of the four positions above each.
 
-So the upsampling is the addresses of what it loads and stores. 1080p, K = 256, C = N = 128: 8 x 17 tiles x 4
-positions x 2 halves of the channels, 8 programs on each of 132 multiprocessors; 21 MB from HBM (5 us) for 82 KMAC a
-position (2.7 GMAC: 3.6 us at 1500 TOP/s). The latents are read eight times, from L2.
+So the upsampling is the addresses of what it loads and stores. 1080p, K = 320, C = N = 128: 8 x 17 tiles x 4
+positions x 2 halves of the channels, 8 programs on each of 132 multiprocessors; 22 MB from HBM (5 us) for 98 KMAC a
+position (3.2 GMAC: 4.3 us at 1500 TOP/s). The latents are read eight times, from L2.
 """
 
 import triton

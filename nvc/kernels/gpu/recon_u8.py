@@ -2,8 +2,8 @@
 
 Luma and chroma are 64 and 32 of the 96 channels, both powers of two; each has a product for the residual and one for
 the gate: 192 columns, 96 accumulators a thread. A tile is then permuted to the raster order of its plane, so that
-stores are runs of 128 and 64 bytes. 1080p, C = 256: 15 x 34 programs; a position moves 2 C + 192 bytes (23 MB: 5 us)
-for 49 KMAC; a block adds its symbols, 512 bytes (4 MB: 1 us). Slices of 64 channels keep the stages small, 8 KB of
+stores are runs of 128 and 64 bytes. 1080p, C = 128: 15 x 34 programs; a position moves 2 C + 192 bytes (15 MB: 3 us)
+for 25 KMAC; a block adds its symbols, 640 bytes (5 MB: 1 us). Slices of 64 channels keep the stages small, 8 KB of
 features and 12 KB of weights: three programs run on a multiprocessor.
 """
 
@@ -16,7 +16,7 @@ from nvc.kernels.gpu._tile import tile_grid, tile_pixels
 
 TILE = {"num_warps": 4, "num_stages": 3}
 MAX_BLOCK_C = 64
-MAX_BLOCK_Q = 256
+MAX_BLOCK_Q = 64
 
 
 @triton.jit
@@ -25,9 +25,10 @@ def _weights(w_ptr, k, c, C: tl.constexpr):
 
 
 @triton.jit
-def _pixels(r, g, k, pred, copied, bias_ptr, mult_ptr):
-    """Sums of residual and gate of channels k with their prediction, or that alone, to uint8 samples."""
+def _pixels(x, r, g, k, pred, copied, bias_ptr, mult_ptr):
+    """Residuals x, their correction and gate of channels k with the prediction, or that alone, to uint8 samples."""
     r = clamp16(requant(r, tl.load(bias_ptr + k)[None, :], tl.load(mult_ptr + k)[None, :])).to(tl.int32)
+    r += x.to(tl.int32)
     g = requant(g, tl.load(bias_ptr + 96 + k)[None, :], tl.load(mult_ptr + 96 + k)[None, :])
     g = tl.minimum(tl.maximum(g, 0), 64)
     s = clamp8((8 * r + g * pred.to(tl.int32) + 32) >> 6)
@@ -112,9 +113,11 @@ def _recon_u8(
     mult_ptr += row * 192
     pred_at = pred_ptr + (a.to(tl.int64) * stride_py + b.to(tl.int64) * stride_px)[:, None]
     pred = tl.load(pred_at + luma[None, :], mask=p_ok[:, None], other=0)
-    _store(_pixels(r0, g0, luma, pred, copied, bias_ptr, mult_ptr), y_ptr, h, w, 8)
+    x = tl.load(x_ptr + p[:, None] * C + luma[None, :], mask=p_ok[:, None], other=0)
+    _store(_pixels(x, r0, g0, luma, pred, copied, bias_ptr, mult_ptr), y_ptr, h, w, 8)
     pred = tl.load(pred_at + chroma[None, :], mask=p_ok[:, None], other=0)
-    s = _pixels(r1, g1, chroma, pred, copied, bias_ptr, mult_ptr)
+    x = tl.load(x_ptr + p[:, None] * C + chroma[None, :], mask=p_ok[:, None], other=0)
+    s = _pixels(x, r1, g1, chroma, pred, copied, bias_ptr, mult_ptr)
     u, v = tl.split(tl.permute(tl.reshape(s, (64, 2, 16)), (0, 2, 1)))
     _store(u, u_ptr, h, w, 4)
     _store(v, v_ptr, h, w, 4)
