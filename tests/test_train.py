@@ -1,5 +1,8 @@
 """Training: resumable to the step, motion compensation equal to the kernel's, recipes and data that refuse nonsense."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,40 @@ def test_starts_from_an_earlier_run(tmp_path: Path) -> None:
     assert all(torch.equal(parameters[k], v) for k, v in second.net.state_dict().items())
     with pytest.raises(ValueError, match="does not hold"):
         Trainer(tmp_path / "third", recipe(4), clips(), torch.device("cpu"), tmp_path / "absent")
+
+
+ONE_OF_TWO = """
+import sys, torch
+from pathlib import Path
+from nvc.train.ranks import join
+from nvc.train.trainer import Trainer
+from tests.test_train import clips, recipe
+ranks, device = join(torch.device("cpu"))
+lone = torch.nn.Parameter(torch.zeros(3))
+if ranks.rank:
+    lone.grad = torch.full((3,), 4.0)
+ranks.average([lone])
+trainer = Trainer(Path(sys.argv[1]), recipe(3), clips(), device, None, ranks)
+chance = float(torch.rand(1))
+trainer.run(minutes=60.0 - 60.0 * ranks.rank)  # the second process has no time left: both stop
+assert trainer.step == 0
+trainer.train_step()
+torch.save((lone.grad, chance, trainer.net.state_dict()), f"{sys.argv[1]}/rank{ranks.rank}")
+"""
+
+
+def test_processes_of_torchrun_train_one_network(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(ONE_OF_TWO)
+    (tmp_path / "run").mkdir()
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, *command, tmp_path / "one.py", tmp_path / "run"], check=True, env=environment, timeout=300
+    )
+    first, second = (torch.load(tmp_path / "run" / f"rank{n}", weights_only=True) for n in (0, 1))
+    assert first[0].tolist() == second[0].tolist() == [2.0] * 3
+    assert first[1] != second[1]
+    assert all(torch.equal(second[2][k], v) for k, v in first[2].items())
 
 
 def test_every_parameter_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,9 +86,11 @@ def _device(name: str) -> "torch.device":
 def _train(args: argparse.Namespace, device: "torch.device") -> None:
     from nvc.media import MediaError
     from nvc.train.data import Sampler, load_folders
+    from nvc.train.ranks import join
     from nvc.train.trainer import Trainer
 
     recipe = _recipe(args.recipe)
+    ranks, device = join(device)
     try:
         clips = load_folders(args.data)
         for stage in recipe.stages:  # a stage that fits no clip should fail now, not hours later
@@ -96,10 +98,11 @@ def _train(args: argparse.Namespace, device: "torch.device") -> None:
     except ValueError as error:
         raise MediaError(str(error)) from error
     try:
-        trainer = Trainer(args.out, recipe, clips, device, args.init)
+        trainer = Trainer(args.out, recipe, clips, device, args.init, ranks)
     except ValueError as error:
         raise exits.UsageError(str(error)) from error
-    say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}")
+    if ranks.rank == 0:
+        say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}, {ranks.size} processes")
     trainer.run(save_every=args.save_every, minutes=args.minutes)
 
 

@@ -17,6 +17,7 @@ from nvc.models.config import FAST, Config
 from nvc.train.data import Clip, Sampler
 from nvc.train.initialise import initialise
 from nvc.train.plot import plot_curves
+from nvc.train.ranks import ALONE, Ranks
 from nvc.train.recipe import Recipe
 from nvc.train.samples import plot_samples
 from nvc.train.twin import Twin
@@ -47,13 +48,20 @@ class Trainer:
     curves.png, samples.png.
 
     A new run starts from the parameters in `init`, those of an earlier run, or else from `initialise`. Raises
-    ValueError when the folder holds a run of another preset, or `init` does not fit.
+    ValueError when the folder holds a run of another preset, or `init` does not fit. Of several `ranks` the first
+    writes the folder; all read it.
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, clips: list[Clip], device: torch.device, init: Path | None = None
+        self,
+        folder: Path,
+        recipe: Recipe,
+        clips: list[Clip],
+        device: torch.device,
+        init: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.folder, self.recipe, self.device = folder, recipe, device
+        self.folder, self.recipe, self.device, self.ranks = folder, recipe, device, ranks
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         self.rng = np.random.default_rng(recipe.seed)
@@ -66,6 +74,15 @@ class Trainer:
         self.step = 0
         if (folder / "checkpoint.pt").exists():
             self.load()
+        ranks.share(self.net.state_dict().values())
+        self.part_ways()
+
+    def part_ways(self) -> None:
+        """Of several processes each but the first, whose state is saved, draws anew from the step where it starts."""
+        if self.ranks.rank:
+            seeds = np.random.SeedSequence((self.recipe.seed, self.ranks.rank, self.step)).spawn(3)
+            self.rng, self.sampler.rng = (np.random.default_rng(seed) for seed in seeds[:2])
+            torch.manual_seed(int(seeds[2].generate_state(1)[0]))
 
     def make_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Muon for the weights of 1x1 convolutions, Adam for depthwise filters, biases and tables. Each group of
@@ -132,9 +149,10 @@ class Trainer:
         result = unroll(self.net, luma.to(self.device), chroma.to(self.device), chance, stage.mode)
         self.net.zero_grad(set_to_none=True)
         result.loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.average(self.net.parameters())
         norm = float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
         loss = float(result.loss.detach())
-        if math.isfinite(norm) and math.isfinite(loss):
+        if not self.ranks.agreed(not (math.isfinite(norm) and math.isfinite(loss)), self.device):
             for optimizer in self.optimizers:
                 optimizer.step()
         else:
@@ -153,11 +171,14 @@ class Trainer:
         saved, began, first = time.monotonic(), time.monotonic(), self.step
         bad = 0
         try:
-            while self.step < self.recipe.steps and time.monotonic() - began < 60 * minutes:
+            while self.step < self.recipe.steps:
+                if self.ranks.agreed(time.monotonic() - began >= 60 * minutes, self.device):
+                    break
                 figures = self.train_step()
                 bad = 0 if math.isfinite(figures["loss"]) else bad + 1
                 if bad > 20:
                     self.load()
+                    self.part_ways()
                     bad = 0
                 recent.append(figures)
                 if self.step % REPORT == 0:
@@ -172,11 +193,15 @@ class Trainer:
 
     def keep(self) -> None:
         """Save, and draw the pictures to look at."""
+        if self.ranks.rank:
+            return
         self.save()
         plot_curves(self.folder)
         plot_samples(self.folder, self.net, self.sampler.clips, self.device)
 
     def report(self, recent: list[dict[str, float]], speed: float) -> None:
+        if self.ranks.rank:
+            return
         keys = sorted({k for r in recent for k in r})
         mean = {k: float(np.nanmean([r[k] for r in recent if k in r])) for k in keys}
         eta = (self.recipe.steps - self.step) / speed

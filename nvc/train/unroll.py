@@ -38,10 +38,9 @@ class Draw(NamedTuple):
 
 
 def draw(rng: np.random.Generator, frames: int, batch: int) -> Draw:
-    """Half of the clips start with an intra frame; those of one frame all do. A QP q is drawn 2 q + 1 times as often as
-    QP 0: where much detail is to be kept there is more to learn."""
+    """Half of the clips start with an intra frame; those of one frame all do."""
     intra = frames == 1 or bool(rng.random() < 0.5)
-    base = torch.from_numpy(rng.integers(0, QPS, (2, batch)).max(0))
+    base = torch.from_numpy(rng.integers(0, QPS, batch))
     return Draw(base, intra, int(rng.integers(0, len(OFFSETS))))
 
 
