@@ -2,8 +2,8 @@
 
 from nvc.models.config import qp_lambda
 
-KEY_OFFSET = 9  # a keyframe is the reference of everything after it
-OFFSETS = (4, -2, 1, -2)  # by distance from the keyframe, modulo 4; entry 0 serves every fourth inter frame
+KEY_OFFSET = 12  # a keyframe is the reference of everything after it
+OFFSETS = (9, -3, 0, -3, 4, -3, 0, -3)  # by distance from the keyframe, modulo 8
 RESET_INTERVAL = 32  # frames between two resets of the recurrent memory
 QP_MAX = 63
 
