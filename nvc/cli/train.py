@@ -102,7 +102,8 @@ def _train(args: argparse.Namespace, device: "torch.device") -> None:
     except ValueError as error:
         raise exits.UsageError(str(error)) from error
     if ranks.rank == 0:
-        say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}, {ranks.size} processes")
+        share = f", {ranks.size} processes" if ranks.size > 1 else ""
+        say(f"{len(clips)} clips, {trainer.step} of {recipe.steps} steps done, on {device}{share}")
     trainer.run(save_every=args.save_every, minutes=args.minutes)
 
 

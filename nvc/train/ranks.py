@@ -1,6 +1,5 @@
 """Several processes, started by torchrun, that train one network: each on clips of its own, with the mean gradient."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -47,11 +46,10 @@ ALONE = Ranks()
 
 def join(device: torch.device) -> tuple[Ranks, torch.device]:
     """This process's place among those that torchrun started, and the device it is to use."""
-    size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    if size == 1:
+    if not dist.is_torchelastic_launched():
         return ALONE, device
     if device.type == "cuda":
-        device = torch.device("cuda", local)
+        device = torch.device("cuda", dist.get_node_local_rank())
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Ranks(dist.get_rank(), size), device
+    return Ranks(dist.get_rank(), dist.get_world_size()), device

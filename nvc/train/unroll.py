@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvc.codec.gop import KEY_OFFSET, OFFSETS, QP_MAX, search_rate
+from nvc.codec.gop import OFFSETS, frame_qp, search_rate
 from nvc.kernels.motion_search import motion_search
 from nvc.models.config import QPS
 from nvc.train.motion import compensate, pack, unpack
@@ -70,8 +70,8 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, draw: Draw, mode: Mode) -> R
     with net.prepared(mode):
         for t in range(0 if intra else 1, frames):
             key = recon is None
-            offset = KEY_OFFSET if key else OFFSETS[(phase + t) % len(OFFSETS)]
-            qp = (base + offset).clamp(0, QP_MAX)
+            distance = 0 if key else len(OFFSETS) + phase + t  # any but that of a keyframe
+            qp = torch.tensor([frame_qp(int(v), distance) for v in draw.base]).to(device)
             lam = lam_table[qp]
             target = pack(luma[t][:, None].float(), chroma[t].float()) - 128
             if recon is None:
