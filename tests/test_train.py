@@ -90,9 +90,8 @@ def test_processes_of_torchrun_train_one_network(tmp_path: Path) -> None:
 
 
 def test_every_parameter_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "nvc.train.trainer.WARMUP", 1
-    )  # what stands before weights that start at zero learns after them
+    # what stands before weights that start at zero learns after them
+    monkeypatch.setattr("nvc.train.trainer.WARMUP", 1)
     trainer = Trainer(tmp_path, recipe(4), clips(), torch.device("cpu"))
     before = {n: p.clone() for n, p in trainer.net.named_parameters()}
     while trainer.step < 4:
