@@ -110,6 +110,20 @@ def test_float_compensation_is_the_kernel_without_rounding() -> None:
     assert (compensate(pixels, mv[None].long()) - want).abs().max() <= 1.0001  # the kernel rounds twice
 
 
+def test_goes_back_after_many_bad_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(tmp_path, recipe(30), clips(), torch.device("cpu"))
+    begins: list[int] = []
+
+    def step() -> dict[str, float]:
+        begins.append(trainer.step)
+        trainer.step += 1
+        return {"loss": float("nan") if len(begins) <= 21 else 1.0}
+
+    monkeypatch.setattr(trainer, "train_step", step)
+    trainer.run()
+    assert begins == [*range(21), *range(30)]
+
+
 def test_pictures_to_look_at_change_nothing(tmp_path: Path) -> None:
     base = np.random.default_rng(1).integers(0, 256, (200, 240), dtype=np.uint8)
     luma = np.stack([np.roll(base, t, 1) for t in range(9)])

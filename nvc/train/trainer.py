@@ -167,8 +167,11 @@ class Trainer:
 
     def run(self, *, save_every: float = 300.0, minutes: float = math.inf) -> None:
         """Train until the recipe ends, or for `minutes`; save every `save_every` seconds. Ctrl-C saves and stops."""
+        if not self.ranks.rank and not (self.folder / "checkpoint.pt").exists():
+            self.save()  # something to go back to
         recent: list[dict[str, float]] = []
-        saved, began, first = time.monotonic(), time.monotonic(), self.step
+        saved = began = began_at = time.monotonic()
+        first = self.step  # with began_at: where the speed is counted from
         bad = 0
         try:
             while self.step < self.recipe.steps:
@@ -179,10 +182,11 @@ class Trainer:
                 if bad > 20:
                     self.load()
                     self.part_ways()
-                    bad = 0
+                    bad, recent, first, began_at = 0, [], self.step, time.monotonic()
+                    continue
                 recent.append(figures)
                 if self.step % REPORT == 0:
-                    speed = (self.step - first) / (time.monotonic() - began)
+                    speed = (self.step - first) / (time.monotonic() - began_at)
                     self.report(recent, speed)
                     recent = []
                 if time.monotonic() - saved > save_every:
