@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "nvc.profile": ("nvc.codec", "nvc.kernels", "nvc.media", "nvc.trace"),
     "nvc.testing": (),
     "nvc.trace": (),
-    "nvc.train": ("nvc.models", "nvc.kernels", "nvc.codec.gop"),
+    "nvc.train": ("nvc.models", "nvc.kernels", "nvc.codec"),
 }
 # library -> the only places that may import it, as prefixes of paths
 ONLY_IN = {

@@ -6,15 +6,16 @@ import math
 import pytest
 import torch
 
-from nvc.kernels._tables import MOTION_WIDTHS, SCALES, TOTAL, class_rows, default_tables, lookup, scale_rows
+from nvc.kernels._tables import CONTEXTS, SCALES, TOTAL, class_rows, default_tables, lookup
+from nvc.kernels._vector_shares import SHARES
 
 CDF = default_tables()
 LUT = lookup(CDF)
 
 
 def test_default_tables_are_frozen():
-    assert CDF.shape == (72, 256)
-    assert hashlib.sha256(CDF.numpy().tobytes()).hexdigest()[:16] == "87b0ffc2617e0a4b"
+    assert CDF.shape == (104, 256)
+    assert hashlib.sha256(CDF.numpy().tobytes()).hexdigest()[:16] == "d5519e2980d7e857"
 
 
 @pytest.mark.parametrize("i", [0, 20, 40, 63])
@@ -29,12 +30,20 @@ def test_scale_rows_cost_little_more_than_the_entropy(i):
     assert 0 <= float((p * (p / f).log2()).sum()) < 0.006  # the floor of 1/65536 for each of 255 symbols
 
 
-def test_class_rows_go_from_almost_zero_to_wide():
-    f = class_rows(MOTION_WIDTHS).diff(dim=1)
-    assert 0.99 < f[0, 127] / TOTAL < 0.995
-    assert (f[:, 127].diff() < 0).all()
+def test_class_rows_have_the_shares_of_their_sizes():
+    f = CDF[64:].diff(dim=1)
     assert (f[:, :112] == 1).all(), "classes beyond 15 get no more than they must"
-    assert torch.equal(scale_rows(SCALES), CDF[:64])
+    assert (f - f.flip(1)).abs().max() <= 1, "not symmetric"
+    both = f[:, 127:141].double() / TOTAL
+    both[:, 1:] *= 2
+    want = torch.tensor(SHARES, dtype=torch.float64) / 1e6
+    assert (both - want).abs().max() < 0.005  # 255 floors of 1/65536 are taken from all
+    assert torch.equal(class_rows(SHARES[:2]), CDF[64:66])
+
+
+def test_a_rougher_context_expects_larger_differences():
+    at_most_one = CDF[64:].diff(dim=1)[:, 126:129].sum(1).view(-1, CONTEXTS)
+    assert (at_most_one.sum(0).diff() < 0).all()
 
 
 def test_lookup_starts_the_scan_at_the_right_symbol():

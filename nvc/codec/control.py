@@ -9,14 +9,14 @@ INTS = 4  # row, search rate, number of words, number of lanes
 class Control:
     """One buffer on the device and its image on the host. On the device:
 
-    row, rate, n_words, lanes: int32 [1] each; hyper_rows: uint8 [Z]; vector_rows: uint8 [2].
+    row, rate, n_words, lanes: int32 [1] each; hyper_rows: uint8 [Z]; vector_sets: uint8 [2].
     """
 
     def __init__(self, z: int, device: torch.device) -> None:
         self.host = torch.zeros(4 * INTS + z + 2, dtype=torch.uint8)
         self.device = torch.zeros_like(self.host, device=device)
         self.row, self.rate, self.n_words, self.lanes = torch.split(self.device[: 4 * INTS].view(torch.int32), 1)
-        self.hyper_rows, self.vector_rows = torch.split(self.device[4 * INTS :], [z, 2])
+        self.hyper_rows, self.vector_sets = torch.split(self.device[4 * INTS :], [z, 2])
 
     def set(
         self,
@@ -26,8 +26,8 @@ class Control:
         rate: int = 0,
         n_words: int = 0,
         lanes: int = 0,
-        vector_rows: tuple[int, int] = (0, 0),
+        vector_sets: tuple[int, int] = (0, 0),
     ) -> None:
         """Fill the host's image."""
         self.host[: 4 * INTS].view(torch.int32).copy_(torch.tensor([row, rate, n_words, lanes]))
-        self.host[4 * INTS :].copy_(torch.cat([hyper_rows, torch.tensor(vector_rows, dtype=torch.uint8)]))
+        self.host[4 * INTS :].copy_(torch.cat([hyper_rows, torch.tensor(vector_sets, dtype=torch.uint8)]))

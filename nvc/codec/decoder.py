@@ -8,13 +8,14 @@ from torch import Tensor
 
 from nvc.bitstream import DamagedStream
 from nvc.codec.geometry import Geometry
-from nvc.codec.payload import Payload, vector_table
+from nvc.codec.payload import Payload
 from nvc.codec.runner import Download, Runner
 from nvc.codec.session import KEY, Session, kind_of
 from nvc.kernels.compact import compact
 from nvc.kernels.mv_restore import mv_restore
 from nvc.kernels.rans_decode import finished, rans_decode
 from nvc.kernels.scatter import scatter
+from nvc.kernels.vector_rows import vector_rows
 from nvc.models.config import gain_row
 from nvc.models.lowdelay import LowDelay, Planes
 from nvc.trace import span
@@ -45,9 +46,8 @@ class FrameDecoder(Session):
         if len(head.words) > len(self.words):
             raise DamagedStream("The payload of a frame is longer than any encoder writes.")
         row = gain_row(qp, key)
-        rows = vector_table(head.vector_rows[0]), vector_table(head.vector_rows[1])
-        numbers = {"n_words": len(head.words), "lanes": head.lanes, "vector_rows": rows}
-        self.control.set(row, self.hyper_table(row), **numbers)  # type: ignore[arg-type]
+        numbers = {"n_words": len(head.words), "lanes": head.lanes}
+        self.control.set(row, self.hyper_table(row), **numbers, vector_sets=head.vector_sets)
         self.runner.upload(self.control.device, self.control.host)
         self.runner.upload(self.states, head.states)
         self.runner.upload(self.words, head.words)
@@ -86,12 +86,12 @@ class FrameDecoder(Session):
 
     def _work(self, kind: str) -> None:
         net, row, space = self.network, self.control.row, self.space
-        vector_rows, z_rows, rows = self.segments(self.rows)
+        table, z_rows, rows = self.segments(self.rows)
         differences, z_symbols, symbols = self.segments(self.symbols)
         with span("entropy"):
             if kind != KEY:
-                vector_rows.copy_(self.control.vector_rows)
-                mv_restore(self._read(vector_rows, self._lengths[0], differences, first=True), out=self.vectors)
+                vector_rows(self.vectors, self.control.vector_sets, out=table)
+                mv_restore(self._read(table, self._lengths[0], differences, first=True), out=self.vectors)
             z = space.s8("z", *z_symbols.shape)
             z_read = self.runner.beside(partial(self._read_hyper, kind, z_rows, z_symbols, z))
         self.predict(kind)

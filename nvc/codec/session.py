@@ -65,6 +65,7 @@ class Session:
         with span("predict"):
             if kind == KEY:
                 self.prediction.zero_()
+                self.vectors.zero_()  # what the next frame's contexts see
             else:
                 motion_compensate(*self.reference, self.vectors, out=self.prediction)
 

@@ -4,6 +4,7 @@ Its bits are those of its own entropy model, with nothing for headers and the co
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,13 +19,14 @@ from torch import Tensor
 
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import frame_qp, is_reset
-from nvc.codec.payload import vector_table
 from nvc.eval.bdrate import bd_rate
 from nvc.eval.clips import Source, Views, pictures
 from nvc.eval.results import Point, Twin
 from nvc.eval.stop import Interrupted
-from nvc.kernels.choose_rows import TABLES as VECTOR_TABLES
+from nvc.kernels._tables import MAX_SYMBOL, TOTAL
+from nvc.kernels.choose_rows import choose_rows, class_costs
 from nvc.kernels.mv_residual import mv_residual
+from nvc.kernels.vector_rows import vector_rows
 from nvc.media.quality import psnr, psnr_611
 from nvc.models.config import gain_row
 from nvc.models.weights import ModelError, shipped
@@ -61,12 +63,12 @@ class FloatTwin:
                 f"{path} holds no float parameters of preset {preset} ({str(error).splitlines()[0]})"
             ) from error
         self.sha256 = hashlib.sha256(data).hexdigest()
-        tables = model.cdf.numpy()[vector_table(0) : vector_table(VECTOR_TABLES)].astype(np.float64)
-        self._class_bits = -np.log2(np.maximum(np.diff(tables, axis=1), 1) / tables[0, -1])
+        self._cdf, self._costs = model.cdf, class_costs(model.cdf)
 
     def frames(self, views: Iterator[Views], geometry: Geometry, qp: int, keyint: int) -> Iterator[_Frame]:
         """Code pictures in a closed loop, without rounding of anything but weights and latents."""
         recon = memory = torch.zeros(0)
+        vectors = torch.zeros(0)
         h, w = geometry.features
         with torch.no_grad(), self.net.prepared(Mode.QUANT):
             for number, planes in enumerate(views):
@@ -78,24 +80,29 @@ class FloatTwin:
                 prediction, whole = torch.zeros_like(target), torch.zeros((1, 1, h // 2, w // 2), dtype=torch.bool)
                 if key or is_reset(distance):
                     memory = self.net.initial_memory(1, h, w, key, Mode.FLOAT)
-                if not key:
+                if key:
+                    vectors = torch.zeros((1, h // 2, w // 2, 2), dtype=torch.int64)
+                else:
+                    before = vectors[0]
                     seen = (unpack(recon)[0][:, 0] + 128).round().to(torch.uint8)
                     vectors = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
                     prediction, whole = compensate(recon, vectors), (vectors & 3 == 0).all(3)[:, None]
-                    bits = self._vector_bits(vectors[0])
+                    bits = self._vector_bits(vectors[0], before)
                 row = torch.tensor([gain_row(now, key)])
                 coded = self.net(target, prediction, whole, memory, row, Mode.FLOAT, noise=False)
                 recon, memory = coded.pixels.clamp(-128, 127), coded.memory
                 y, c = ((x + 128).round().to(torch.uint8)[0].numpy() for x in unpack(recon))
                 yield _Frame(bits + float(coded.bits), (y[0], c[0], c[1]), time.perf_counter() - began)
 
-    def _vector_bits(self, vectors: Tensor) -> float:
-        """Class and extra bits of the differences, each component with the best of the tables."""
-        d = mv_residual(vectors.to(torch.int16)).numpy().reshape(-1, 2).astype(np.int64)
-        magnitude = np.ceil(np.log2(np.abs(d) + 1)).astype(np.int64)
-        classes = np.sign(d) * magnitude + 127
-        best = sum(float(self._class_bits[:, classes[:, c]].sum(1).min()) for c in (0, 1))
-        return best + float(np.maximum(magnitude - 1, 0).sum())
+    def _vector_bits(self, vectors: Tensor, before: Tensor) -> float:
+        """Class and extra bits of the differences, with the rows that the coder would choose."""
+        contexts = vector_rows(before.to(torch.int16), torch.zeros(2, dtype=torch.uint8))
+        d = mv_residual(vectors.to(torch.int16))
+        rows = choose_rows(d, contexts, self._costs)[1].long()
+        size = (d.abs().double() + 1).log2().ceil().long()
+        column = MAX_SYMBOL + d.sign() * size
+        frequency = self._cdf[rows, column + 1] - self._cdf[rows, column]
+        return float((math.log2(TOTAL) - frequency.double().log2() + (size - 1).clamp(min=0)).sum())
 
 
 def _padded(planes: Views, geometry: Geometry) -> tuple[Tensor, Tensor]:

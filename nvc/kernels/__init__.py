@@ -32,6 +32,7 @@ NAMES = (
     "refine_mean",
     "scatter",
     "up2_u8",
+    "vector_rows",
     "warp_s16",
 )
 

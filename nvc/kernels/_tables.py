@@ -15,17 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvc.kernels._vector_shares import SHARES
+
 SCALE_ROWS = 64
 SYMBOLS = 255
 MAX_SYMBOL = 127  # in a row of a scale this is the escape
 MAX_CLASS = 15  # largest class used in a class row
 TOTAL = 1 << 16
+VECTOR_SETS = 8  # of class rows: a frame has one for each component
+CONTEXT_LIMITS = (1, 12, 30, 60)  # of the sums in `vector_rows`, where the next context begins
+CONTEXTS = len(CONTEXT_LIMITS) + 1  # rows of a set: a block has one
+TABLE_ROWS = SCALE_ROWS + VECTOR_SETS * CONTEXTS
 MAX_LANES = 256
 LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own
 
 SCALES = tuple(0.11 * (64 / 0.11) ** (i / 63) for i in range(64))
-# from P(0) = 0.995 to nearly flat over some hundred units
-MOTION_WIDTHS = tuple((256 * math.log(399)) ** (i / 7) / math.log(399) for i in range(8))
 
 
 def _row(masses: list[float]) -> list[int]:
@@ -55,32 +59,28 @@ def _symmetric(sigma: float, s: int) -> float:
     return (0.625 * (math.erfc(near / root) - beyond[0]) + 0.375 * (math.exp(-near / b) - beyond[1])) / 2
 
 
-def _laplacian(width: float, s: int) -> float:
-    t, n = math.exp(-1 / width), abs(s)
-    if n > MAX_CLASS:
-        return 0.0
-    return (1 - t) if n == 0 else t ** (1 << (n - 1)) - t ** (1 << n)
-
-
 def scale_rows(scales: Sequence[float]) -> Tensor:
     """int32 [len(scales), 256]: the distribution of symbols whose network expects this standard deviation, in steps."""
     rows = [_row([_symmetric(g, s) for s in range(-MAX_SYMBOL, MAX_SYMBOL + 1)]) for g in scales]
     return torch.tensor(rows, dtype=torch.int32)
 
 
-def class_rows(widths: Sequence[float]) -> Tensor:
-    """int32 [len(widths), 256]: classes of differences d with P(d) proportional to exp(-|d| / width)."""
-    # the sum over all d of exp(-|d| / width) (1 - t) is 1 + t, t = exp(-1 / width)
-    rows = [
-        _row([_laplacian(w, s) / (1 + math.exp(-1 / w)) for s in range(-MAX_SYMBOL, MAX_SYMBOL + 1)]) for w in widths
-    ]
+def class_rows(shares: Sequence[Sequence[int]]) -> Tensor:
+    """int32 [len(shares), 256]: a row for every list of shares of the class sizes 0, 1, ..; either sign has half."""
+    rows = []
+    for sizes in shares:
+        masses = [0.0] * SYMBOLS
+        for size, share in enumerate(sizes):
+            masses[MAX_SYMBOL - size] += share / 2
+            masses[MAX_SYMBOL + size] += share / 2
+        rows.append(_row(masses))
     return torch.tensor(rows, dtype=torch.int32)
 
 
 @functools.cache
 def default_tables() -> Tensor:
-    """int32 [72, 256]: 64 rows for SCALES, 8 class rows for MOTION_WIDTHS. One shared tensor: read only."""
-    return torch.cat([scale_rows(SCALES), class_rows(MOTION_WIDTHS)])
+    """int32 [104, 256]: 64 rows for SCALES, 40 class rows for SHARES. One shared tensor: read only."""
+    return torch.cat([scale_rows(SCALES), class_rows(SHARES)])
 
 
 def lookup(cdf: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nvc.kernels._tables import SYMBOLS, TABLE_ROWS
 from nvc.kernels.conv1x1_s16 import conv1x1_s16
 from nvc.kernels.conv1x1_u8 import conv1x1_u8
 from nvc.kernels.dequant_s16 import dequant_s16
@@ -59,7 +60,7 @@ class LowDelay(nn.Module):
         self.register_buffer("memory", torch.zeros((2, n), dtype=torch.int16))  # inter after a reset, intra
         self.register_buffer("z_index", torch.zeros((ROWS, c.z), dtype=torch.uint8))
         self.register_buffer("ginv", torch.zeros((ROWS, y), dtype=torch.int32))
-        self.register_buffer("cdf", torch.zeros((72, 256), dtype=torch.int32))
+        self.register_buffer("cdf", torch.zeros((TABLE_ROWS, SYMBOLS + 1), dtype=torch.int32))
         self.context_in, self.context = Conv(n + PIXELS, n), Blocks(c.context_blocks, n)
         self.encoder_in, self.encoder = Conv(n + 2 * PIXELS, n, ROWS), Blocks(c.encoder_blocks, n)
         self.encoder_down, self.encoder_latent = Conv(4 * n, n), Blocks(c.encoder_latent_blocks, n)

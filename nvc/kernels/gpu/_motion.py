@@ -8,6 +8,8 @@ whose costs are larger and candidates fewer, has its own.
 import triton
 import triton.language as tl
 
+from nvc.kernels.gpu._mv import bit_length
+
 
 @triton.jit
 def vector(mv_ptr, i, j, ok, columns):
@@ -45,18 +47,6 @@ def reach(v, block, size):
 
 
 @triton.jit
-def length(v):
-    """Number of bits of |v| < 2^16."""
-    v = tl.abs(v)
-    bits = tl.zeros_like(v)
-    for step in tl.static_range(3, -1, -1):
-        more = (v >= 1 << (1 << step)).to(tl.int32) << step
-        bits += more
-        v >>= more
-    return bits + v  # 0 or 1 is left
-
-
-@triton.jit
 def limited(rate_ptr):
     return tl.minimum(tl.maximum(tl.load(rate_ptr), 0), 2**20)
 
@@ -89,7 +79,7 @@ def coded_length(mv_ptr, i, j, DOWN: tl.constexpr, RIGHT: tl.constexpr, dy, dx, 
     cy, cx = _with(mv_ptr, r - 1, side, i, j, dy, dx, ok & (r > 0), columns)
     py = tl.where(r > 0, _median(ly, ty, cy), ly)
     px = tl.where(r > 0, _median(lx, tx, cx), lx)
-    return tl.where(ok, length(vy - py) + length(vx - px), 0)
+    return tl.where(ok, bit_length(vy - py) + bit_length(vx - px), 0)
 
 
 @triton.jit

@@ -14,7 +14,6 @@ from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._interpolate import interpolated, luma_tap, pixels, samples
 from nvc.kernels.gpu._motion import (
     coded_length,
-    length,
     limited,
     predicted,
     price,
@@ -23,6 +22,7 @@ from nvc.kernels.gpu._motion import (
     store_vector,
     vector,
 )
+from nvc.kernels.gpu._mv import bit_length
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 2}
 TILE = {"BLOCKS": 2, "num_warps": 2}
@@ -51,7 +51,7 @@ def _ranked(differences, D: tl.constexpr, i, j, oy, ox, py, px, rate_ptr, H, W):
     number 7 is idle."""
     m = tl.arange(0, 8)[:, None]
     dy, dx = reach(oy + 4 * (D - 3), i, H), reach(ox + 4 * (m - 3), j, W)
-    cost = tl.sum(differences, axis=2) + price(length(dy - py) + length(dx - px), rate_ptr)
+    cost = tl.sum(differences, axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
     rank = tl.where((D == 3) & (m == 3), 0, 8 * D + m + 1)  # its own vector first
     return tl.where(m < 7, (cost << 6) + rank, 2**30)
 
@@ -126,7 +126,7 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
         cur = pixels(cur_ptr, y + row, x, H, W)
         there = pixels(ref_ptr, y + row + (dy >> 2)[:, :, None], x + (dx >> 2)[:, :, None], H, W)
         differences += tl.abs(there - cur)
-    cost = tl.sum(differences, axis=2) + price(length(dy - py) + length(dx - px), rate_ptr)
+    cost = tl.sum(differences, axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
     store_taken(out_ptr, i, j, ok, W >> 4, tl.where(m < CANDIDATES, cost, 2**22), dy, dx)
 
 
@@ -157,7 +157,7 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constex
 
     e, d = (n >> 2)[None, :], (n & 3)[None, :]
     dy, dx = reach(oy + STEP * (d - 1), i, H), reach(ox + STEP * (e - 1), j, W)
-    cost = sad + price(length(dy - py) + length(dx - px), rate_ptr)
+    cost = sad + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
     rank = tl.where((d == 1) & (e == 1), 0, n[None, :] + 1)  # its own vector first
     best = tl.min(tl.where((d < 3) & (e < 3), (cost << 6) + rank, 2**30), axis=1)[:, None] & 63
     best = tl.where(best == 0, 5, best - 1)

@@ -1,21 +1,34 @@
 """Device code of choose_rows: a program for each component.
 
-All tables are summed at once: a block costs eight loads of 4 bytes from one KB of the first-level cache. 1080p is eight
-rounds of 1024 blocks for either program, a few microseconds while the rest of the card reconstructs the frame.
+All tables are summed at once: a block costs eight loads of 4 bytes from five KB of the first-level cache. 1080p is
+twice eight rounds of 1024 blocks for either program, a few microseconds while the rest of the card reconstructs the frame.
 """
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
-TILE = {"BLOCK": 1024, "TABLES": 8, "num_warps": 8}
+from nvc.kernels._tables import CONTEXTS, SCALE_ROWS, VECTOR_SETS
+from nvc.kernels.gpu._mv import bit_length
+
+TILE = {"BLOCK": 1024, "TABLES": VECTOR_SETS, "num_warps": 8}
+
+_CONTEXTS, _FIRST = tl.constexpr(CONTEXTS), tl.constexpr(SCALE_ROWS)
+
+
+@triton.jit
+def _context(rows_ptr, i, k, ok):
+    row = tl.load(rows_ptr + 2 * i.to(tl.int64) + k, mask=ok, other=0).to(tl.int32)
+    return tl.minimum(tl.maximum(row - _FIRST, 0), _CONTEXTS - 1)
 
 
 @triton.jit
 def _choose_rows(
     differences_ptr,  # int16 [blocks, 2]
-    costs_ptr,  # int32 [tables, 31]
-    out_ptr,  # uint8 [2]
+    rows_ptr,  # uint8 [blocks, 2]
+    costs_ptr,  # int32 [tables, 5, 31]
+    choice_ptr,  # uint8 [2]
+    chosen_ptr,  # uint8 [blocks, 2]
     blocks,
     tables,
     BLOCK: tl.constexpr,
@@ -27,22 +40,26 @@ def _choose_rows(
     first = blocks * 0
     while first < blocks:
         i = first + tl.arange(0, BLOCK)
-        v = tl.load(differences_ptr + 2 * i.to(tl.int64) + k, mask=i < blocks, other=0).to(tl.int32)
-        size, rest = v * 0, tl.abs(v)
-        for half in tl.static_range(3, -1, -1):  # bit length of |v| < 2^15, by halves
-            high = (rest >> (1 << half)) > 0
-            size += high.to(tl.int32) << half
-            rest = tl.where(high, rest >> (1 << half), rest)
-        size = tl.minimum(size + rest, 15)
-        entry = costs_ptr + t[None, :] * 31 + (15 + tl.where(v < 0, -size, size))[:, None]
-        used = (i < blocks)[:, None] & (t < tables)[None, :]
-        bits += tl.sum(tl.load(entry, mask=used, other=0), 0)
+        ok = i < blocks
+        v = tl.load(differences_ptr + 2 * i.to(tl.int64) + k, mask=ok, other=0).to(tl.int32)
+        size = tl.minimum(bit_length(v), 15)
+        column = _context(rows_ptr, i, k, ok) * 31 + 15 + tl.where(v < 0, -size, size)
+        entry = costs_ptr + t[None, :] * (_CONTEXTS * 31) + column[:, None]
+        bits += tl.sum(tl.load(entry, mask=ok[:, None] & (t < tables)[None, :], other=0), 0)
         first += BLOCK
     bits = tl.where(t < tables, bits, 0x7FFFFFFF)
     least = tl.min(bits, 0)
-    tl.store(out_ptr + k, (64 + tl.min(tl.where(bits == least, t, TABLES), 0)).to(tl.uint8))
+    choice = tl.min(tl.where(bits == least, t, TABLES), 0)
+    tl.store(choice_ptr + k, choice.to(tl.uint8))
+    first = blocks * 0
+    while first < blocks:
+        i = first + tl.arange(0, BLOCK)
+        row = _FIRST + _context(rows_ptr, i, k, i < blocks) + _CONTEXTS * choice
+        tl.store(chosen_ptr + 2 * i.to(tl.int64) + k, row.to(tl.uint8), mask=i < blocks)
+        first += BLOCK
 
 
-def run(differences: Tensor, costs: Tensor, out: Tensor) -> None:
+def run(differences: Tensor, rows: Tensor, costs: Tensor, choice: Tensor, chosen: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
-    _choose_rows[(2,)](differences, costs, out, differences.numel() // 2, len(costs), **TILE)
+    blocks = differences.numel() // 2
+    _choose_rows[(2,)](differences, rows, costs, choice, chosen, blocks, len(costs), **TILE)
