@@ -32,7 +32,7 @@ MAX_BLOCKS, MAX_COST = 2**20, 2**10
 
 
 def class_costs(cdf: Tensor) -> Tensor:
-    """int32 [T, 5, 31]: costs of classes -15 .. 15 in the class rows of `cdf`; raw bits, which cost the same in all, left out."""
+    """int32 [T, 5, 31]: costs of classes -15 .. 15 in the class rows of `cdf`, without raw bits, the same in all."""
     frequency = cdf[SCALE_ROWS:].cpu().diff(dim=1)[:, MAX_SYMBOL - MAX_CLASS : MAX_SYMBOL + MAX_CLASS + 1]
     costs = (64 * (16 - frequency.double().log2())).round().to(torch.int32).to(cdf.device)
     return costs.reshape(-1, CONTEXTS, CLASSES)
@@ -93,8 +93,8 @@ def cpu(
 ) -> tuple[Tensor, Tensor]:
     _check(differences, rows, costs)
     out = (torch.empty(2, dtype=torch.uint8), torch.empty_like(rows)) if out is None else out
-    pairs = (t.numpy().reshape(-1, 2) for t in (differences, rows))
-    _choose(*pairs, costs.numpy(), out[0].numpy(), out[1].numpy().reshape(-1, 2))
+    d, r, (choice, chosen) = differences.numpy().reshape(-1, 2), rows.numpy().reshape(-1, 2), out
+    _choose(d, r, costs.numpy(), choice.numpy(), chosen.numpy().reshape(-1, 2))
     return out
 
 

@@ -42,7 +42,7 @@ def reference(mv: Tensor, choice: Tensor) -> Tensor:
         for dx in (-1, 0, 1):
             there = v[rows][:, (torch.arange(bw) + dx).clamp(0, bw - 1)]
             s += (((v - there).abs()[..., None] >> torch.arange(16)) > 0).sum((2, 3))
-    context = sum((s >= limit).long() for limit in CONTEXT_LIMITS)
+    context = (s[..., None] >= torch.tensor(CONTEXT_LIMITS)).sum(2)
     return (SCALE_ROWS + CONTEXTS * choice.long().clamp(max=VECTOR_SETS - 1) + context[..., None]).byte()
 
 
@@ -63,7 +63,9 @@ def _rows(mv, choice, out):
             for limit in CONTEXT_LIMITS:
                 context += np.int64(s >= limit)
             for k in range(2):
-                out[i, j, k] = np.uint8(SCALE_ROWS + CONTEXTS * min(np.int64(choice[k]), VECTOR_SETS - 1) + context)
+                out[i, j, k] = np.uint8(
+                    SCALE_ROWS + CONTEXTS * min(np.int64(choice[k]), np.int64(VECTOR_SETS - 1)) + context
+                )
 
 
 def cpu(mv: Tensor, choice: Tensor, *, out: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """Device code of choose_rows: a program for each component.
 
 All tables are summed at once: a block costs eight loads of 4 bytes from five KB of the first-level cache. 1080p is
-twice eight rounds of 1024 blocks for either program, a few microseconds while the rest of the card reconstructs the frame.
+twice eight rounds of 1024 blocks for either program, a few microseconds while the card reconstructs the frame.
 """
 
 import triton
