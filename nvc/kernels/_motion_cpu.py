@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, MV_MAX, predict
-from nvc.kernels._vector import luma_rows, luma_sad, sad16, scan5, scan8
+from nvc.kernels._vector import luma_rows, luma_sad, luma_satd, sad16, satd16, scan5, scan8
 
 MARGIN = 72  # pixels around the reference: 64 that a vector may reach, 1 of refinement, 4 of interpolation
 COARSE_MARGIN, QUARTER_MARGIN = 10, 44
@@ -101,10 +101,14 @@ def price(dy, dx, rate):
 
 
 @njit(**JIT)
+def offset(ref, y, x, vy, vx):
+    """Of a block's first sample in a plane with its margin, moved by the whole vector (vy, vx)."""
+    return (MARGIN + y + (vy >> 2)) * ref.shape[1] + MARGIN + x + (vx >> 2)
+
+
+@njit(**JIT)
 def whole_sad(cur, y, x, ref, vy, vx):
-    stride = ref.shape[1]
-    at = (MARGIN + y + (vy >> 2)) * stride + MARGIN + x + (vx >> 2)
-    return sad16(cur, y * cur.shape[1] + x, cur.shape[1], ref, at, stride)
+    return sad16(cur, y * cur.shape[1] + x, cur.shape[1], ref, offset(ref, y, x, vy, vx), ref.shape[1])
 
 
 @njit(**JIT)
@@ -121,6 +125,16 @@ def sad_at(cur, y, x, ref, vy, vx, tmp):
         return whole_sad(cur, y, x, ref, vy, vx)
     rows_at(ref, y + (vy >> 2), x, vx, tmp)
     return luma_sad(cur, y * cur.shape[1] + x, cur.shape[1], tmp, 0, LUMA, vy & 3)
+
+
+@njit(**JIT)
+def satd_at(cur, y, x, ref, vy, vx, tmp):
+    """The same of the Hadamard transforms."""
+    at = y * cur.shape[1] + x
+    if vy & 3 == 0 and vx & 3 == 0:
+        return satd16(cur, at, cur.shape[1], ref, offset(ref, y, x, vy, vx), ref.shape[1])
+    rows_at(ref, y + (vy >> 2), x, vx, tmp)
+    return luma_satd(cur, at, cur.shape[1], tmp, 0, LUMA, vy & 3)
 
 
 @njit(**JIT)
@@ -263,7 +277,7 @@ def settle(cur, ref, rate, colour, number, mv, moved, row0, row1):
             oy, ox = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
             by, bx = oy, ox
             py, px = predict(mv, i, j)
-            cost = sad_at(cur, y, x, ref, oy, ox, tmp) + ((rate * 2 * dependent_lengths(mv, i, j)) >> 4)
+            cost = satd_at(cur, y, x, ref, oy, ox, tmp) + ((rate * 3 * dependent_lengths(mv, i, j)) >> 2)
             top, filtered = (oy - 1) >> 2, np.int64(LARGE)  # the column that `tmp` holds from row `top` on
             for m in range(1, 16):
                 vy, vx = np.int64(0), np.int64(0)
@@ -279,16 +293,16 @@ def settle(cur, ref, rate, colour, number, mv, moved, row0, row1):
                 if (vy == oy and vx == ox) or (vy == by and vx == bx):
                     continue
                 mv[i, j, 0], mv[i, j, 1] = vy, vx
-                t = (rate * 2 * dependent_lengths(mv, i, j)) >> 4
+                t = (rate * 3 * dependent_lengths(mv, i, j)) >> 2
                 if t >= cost:
                     continue
                 if m > 6:
                     if filtered != vx:
                         rows_at(ref, y + top, x, vx, tmp)
                         filtered = vx
-                    t += luma_sad(cur, y * cur.shape[1] + x, cur.shape[1], tmp, 16 * ((vy >> 2) - top), LUMA, vy & 3)
+                    t += luma_satd(cur, y * cur.shape[1] + x, cur.shape[1], tmp, 16 * ((vy >> 2) - top), LUMA, vy & 3)
                 else:
-                    t += sad_at(cur, y, x, ref, vy, vx, tmp)
+                    t += satd_at(cur, y, x, ref, vy, vx, tmp)
                 if t < cost:
                     cost, by, bx = t, vy, vx
             mv[i, j, 0], mv[i, j, 1] = by, bx

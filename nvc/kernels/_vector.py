@@ -71,6 +71,31 @@ class Builder:
             total = d if total is None else self.b.add(total, d)
         return self.reduce("add", total)
 
+    def satd(self, pairs):
+        """Sum of the magnitudes of the 8x8 Hadamard transforms of x - y, pairs of 16 uint8 samples in 16 rows."""
+        lines = [self.b.sub(self.zext(x, I16), self.zext(y, I16)) for x, y in pairs]
+        for step in (1, 2, 4):
+            for r in range(16):
+                if not r & step:
+                    a, b = lines[r], lines[r + step]
+                    lines[r], lines[r + step] = self.b.add(a, b), self.b.sub(a, b)
+        total = None
+        for line in lines:
+            for step in (1, 2):
+                # a + b and a - b of the lanes that are `step` apart, each in the place of one of them
+                other = ir.Constant(ir.VectorType(I32, 16), [c ^ step for c in range(16)])
+                signs = ir.Constant(ir.VectorType(I32, 16), [c + 16 if c & step else c for c in range(16)])
+                signed = self.b.shuffle_vector(line, self.b.sub(self.constant(line, 0), line), signs)
+                line = self.b.add(self.b.shuffle_vector(line, line, other), signed)
+            # the last step needs no sums: |a + b| + |a - b| = 2 max(|a|, |b|)
+            size = self.pairwise("smax", line, self.b.sub(self.constant(line, 0), line))
+            far = ir.Constant(ir.VectorType(I32, 8), [c for c in range(16) if c & 4])
+            near = ir.Constant(ir.VectorType(I32, 8), [c for c in range(16) if not c & 4])
+            a, b = (self.b.shuffle_vector(size, size, half) for half in (near, far))
+            size = self.zext(self.pairwise("smax", a, b), I32)
+            total = size if total is None else self.b.add(total, size)
+        return self.b.shl(self.reduce("add", total), I32(1))
+
     def taps(self, table, phase, n, element, width):
         """Row `phase` of an int16 [., n] table, each tap repeated over a vector."""
         row = self.b.mul(phase, I64(n))
@@ -114,14 +139,35 @@ def emitted(returns, given, emit, kind=Builder):
     return signature, code
 
 
-@intrinsic
-def sad16(typingctx, a, ia, sa, b, ib, sb):
-    """int32: SAD of two 16x16 blocks, at offset ia with row stride sa in a, ib with sb in b."""
+def _distances(measure):
+    """Two intrinsics for 16x16 blocks, int32 each; `measure` is a method of Builder.
 
-    def emit(v, a, ia, sa, b, ib, sb):
-        return v.sad((v.load(a, v.at(ia, sa, r), I8, 16), v.load(b, v.at(ib, sb, r), I8, 16)) for r in range(16))
+    whole(a, ia, sa, b, ib, sb): of two blocks, at offset ia with row stride sa in a, ib with sb in b.
+    filtered(cur, ic, sc, tmp, it, table, phase): of a block of cur and int16 tmp, from element `it` on, filtered
+    downwards.
+    """
 
-    return emitted(types.int32, (a, ia, sa, b, ib, sb), emit)
+    @intrinsic
+    def whole(typingctx, a, ia, sa, b, ib, sb):
+        def emit(v, a, ia, sa, b, ib, sb):
+            rows = ((v.load(a, v.at(ia, sa, r), I8, 16), v.load(b, v.at(ib, sb, r), I8, 16)) for r in range(16))
+            return measure(v, rows)
+
+        return emitted(types.int32, (a, ia, sa, b, ib, sb), emit)
+
+    @intrinsic
+    def filtered(typingctx, cur, ic, sc, tmp, it, table, phase):
+        def emit(v, cur, ic, sc, tmp, it, table, phase):
+            rows = v.columns(v.b.gep(tmp, [it]), table, phase, 8, 16, 16)
+            return measure(v, ((v.load(cur, v.at(ic, sc, r), I8, 16), row) for r, row in enumerate(rows)))
+
+        return emitted(types.int32, (cur, ic, sc, tmp, it, table, phase), emit)
+
+    return whole, filtered
+
+
+sad16, luma_sad = _distances(Builder.sad)
+satd16, luma_satd = _distances(Builder.satd)
 
 
 def _scan(v, size, cur, ic, sc, ref, ir_, sr, dx):
@@ -166,17 +212,6 @@ def luma_rows(typingctx, src, offset, stride, table, phase, tmp):
     """tmp int16 [24, 16]: 24 rows from `offset`, 16 columns each, filtered to the right by row `phase` of table."""
     args = (src, offset, stride, table, phase, tmp)
     return emitted(types.none, args, lambda v, *args: _rows(v, 24, 16, 8, *args))
-
-
-@intrinsic
-def luma_sad(typingctx, cur, ic, sc, tmp, it, table, phase):
-    """int32: SAD of a 16x16 block of cur with int16 tmp, from element `it` on, filtered downwards."""
-
-    def emit(v, cur, ic, sc, tmp, it, table, phase):
-        rows = v.columns(v.b.gep(tmp, [it]), table, phase, 8, 16, 16)
-        return v.sad((v.load(cur, v.at(ic, sc, r), I8, 16), row) for r, row in enumerate(rows))
-
-    return emitted(types.int32, (cur, ic, sc, tmp, it, table, phase), emit)
 
 
 def _tiles_of(taps, height, width, tile):

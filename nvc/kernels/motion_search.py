@@ -14,16 +14,18 @@ the first of its candidates with the least cost.
 4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
 5. ROUNDS times, for each of four colours of blocks, by the parities of row and column: zero, p, the vectors to the
    left, above, to the right and below, and the nine quarter-pel positions around, column by column. Their cost counts
-   the bits of every block that is predicted from this one too: SAD + ((rate * 2 * L) >> 4), L the sum of bit_length
+   the bits of every block that is predicted from this one too: SATD + ((rate * 3 * L) >> 2), L the sum of bit_length
    over both components of v - p here, to the right, below, below to the left and, from the last but one column, below
-   to the right. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one
-   another.
+   to the right; SATD the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better
+   than a SAD what coding the difference will cost, and is some six times as large. Each choice holds at once, so it is
+   seen by the blocks around; no two blocks of a colour see one another.
 
 In 3 to 5 the block's own vector is the first candidate.
 
 Candidates are clamped so that a block's corner lies within 64 pixels outside the plane. With |dy| <= 80 + 12 + 6 and
 |dx| <= 128 + 32 + 6 pixels before sub-pel steps, components stay below 2047. rate is clamped to 0..2^20; then a cost is
-at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4, 2^16 + (2^20 * 2 * 5 * 26 >> 4) < 2^25 in 5.
+at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4. In 5, the transform of an 8x8 block of d has the energy 64 sum d^2,
+so its magnitudes sum to at most 8 * 8 * 8 * 255, and a cost is at most 2^19 + (2^20 * 3 * 5 * 26 >> 2) < 2^27.
 """
 
 from collections.abc import Callable
@@ -42,6 +44,7 @@ from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import motion_search as gpu
 
 MAX_RATE = 2**20
+HADAMARD = torch.tensor([[1 - 2 * ((u & v).bit_count() & 1) for v in range(8)] for u in range(8)])
 
 
 def require(cur: Tensor, ref: Tensor, rate: Tensor) -> None:
@@ -109,6 +112,10 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
     def sad(mv: Tensor) -> Tensor:
         return (interpolated(ref, mv, LUMA, 16) - blocks).abs().sum((2, 3))
 
+    def satd(mv: Tensor) -> Tensor:
+        quarters = (interpolated(ref, mv, LUMA, 16) - blocks).unflatten(3, (2, 8)).unflatten(2, (2, 8))
+        return torch.einsum("ijarbc,ru,cv->ijaubv", quarters, HADAMARD, HADAMARD).abs().sum((2, 3, 4, 5))
+
     def cost(mv: Tensor, predicted: Tensor) -> Tensor:
         return sad(mv) + ((price * (2 * lengths(mv, predicted) + 2)) >> 4)
 
@@ -143,7 +150,7 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             n = lengths(trial, predictor(trial))
             below_right = moved(n, 1, 1) * (torch.arange(w // 16) == w // 16 - 2)
             n = n + moved(n, 0, 1) + moved(n, 1, 0) + moved(n, 1, -1) + below_right
-            return sad(candidate) + ((price * 2 * n) >> 4)
+            return satd(candidate) + ((price * 3 * n) >> 2)
 
         best = Choice(total(mv), mv)
         around = torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1)

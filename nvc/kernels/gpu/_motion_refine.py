@@ -4,13 +4,15 @@ Tile: few warps, as what is done once for a block is repeated by every warp of a
 have neighbouring samples of a row, and a thread four displacements for each of seven rows: 22 x 8 x 16 byte loads a
 block instead of 49 x 256. In `neighbourly`, where vectors differ, they have the samples of two rows; it is bound by its
 11 x 256 byte loads a block. In `fraction` the eight positions around a block are one 64 x 64 result of int8 products,
-9 of its 16 squares in use. In `settle` the candidates of a block are a batch of 16 products.
+9 of its 16 squares in use. In `settle` the candidates of a block are a batch of 16 products, and so are their
+transforms.
 """
 
 import triton
 import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
+from nvc.kernels.gpu._hadamard import satd
 from nvc.kernels.gpu._interpolate import interpolated, luma_tap, pixels, samples
 from nvc.kernels.gpu._motion import (
     coded_length,
@@ -198,17 +200,17 @@ def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, row, column, H, W):
     x, y = 16 * j.reshape(1, 1, 1) + (vx >> 2) - 3 + columns, 16 * i + (vy >> 2) - 3 + rows
     patch = samples(ref_ptr, y, x, used & (rows < 23) & (columns < 23), H, W)
     tap = columns - n[None, :, None]
-    there = interpolated(patch, luma_tap(vx, tap), luma_tap(vy, tap)).reshape(1, 16, 16, 16)
-    x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
-    cur = pixels(cur_ptr, y, x, H, W)[:, None, :, :]
-    sad = tl.sum(tl.sum(tl.abs(there - cur), axis=3), axis=2)
+    there = interpolated(patch, luma_tap(vx, tap), luma_tap(vy, tap))
+    x, y = 16 * j.reshape(1, 1, 1) + n[None, :, None], 16 * i + n[None, None, :]
+    cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W), (16, 16, 16))
+    difference = satd(there, cur, 16).reshape(1, 16)
 
     bits = coded_length(mv_ptr, i, j, 0, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 0, 1, dy, dx, ok, H, W)
     bits += coded_length(mv_ptr, i, j, 1, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 1, -1, dy, dx, ok, H, W)
     last_but_one = j == (W >> 4) - 2
     bits += coded_length(mv_ptr, i, j, 1, 1, dy, dx, ok & last_but_one, H, W)
-    cost = sad + ((limited(rate_ptr) * 2 * bits) >> 4)
-    best = tl.min((cost << 4) + m, axis=1)[:, None] & 15  # a cost is below 2^25
+    cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
+    best = tl.min((cost << 4) + m, axis=1)[:, None] & 15  # a cost is below 2^27
     taken = m == best
     vy, vx = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None], tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]
     store_vector(mv_ptr, i, j, ok, W >> 4, vy, vx)
