@@ -165,6 +165,15 @@ def test_beyond_the_end(work, call):
     refused(call("encode", work / "clip.y4m", "-o", work / "x.nvc", "--start", 6), 3, "number 6")
 
 
+def test_a_new_scene_begins_with_a_keyframe(tmp_path, call):
+    scenes = b"".join(bytes([grey]) * (48 * 64 * 3 // 2) for grey in (40, 40, 40, 200, 200))
+    (tmp_path / "two.yuv").write_bytes(scenes)
+    for option, keyframes in ((), 2), (("--no-scenecut",), 1):
+        out = tmp_path / f"{keyframes}.nvc"
+        assert call("encode", tmp_path / "two.yuv", "--size", "64x48", "-o", out, "--quiet", *option)[0] == 0
+        assert json.loads(call("info", out, "--json")[1])["keyframes"] == keyframes
+
+
 def test_info(work, call):
     code, text, _ = call("info", work / "clip.nvc", "--json")
     found = json.loads(text)

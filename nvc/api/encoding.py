@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from nvc.api.observer import Notes, Observer
 from nvc.api.prefetch import Prefetch
@@ -38,6 +38,7 @@ def encode(
     *,
     qp: int = 32,
     keyint: int = -1,
+    scenecut: bool = True,
     preset: str = "fast",
     start: int = 0,
     frames: int | None = None,
@@ -54,8 +55,8 @@ def encode(
 
     src: anything `nvc.media.open_source` reads; `size` = (width, height), `fps` and `pix_fmt` describe raw video. dst:
     a file that appears when complete, or `-` for standard output. qp 0..63, higher is better; keyint: frames from one
-    keyframe to the next, -1 for the first only. `psnr` and `md5` ask for these figures of the reconstruction. The
-    timestamps of a cut (start > 0) begin at 0.
+    keyframe to the next, -1 for the first only; scenecut: a new scene begins with a keyframe too. `psnr` and `md5` ask
+    for these figures of the reconstruction. The timestamps of a cut (start > 0) begin at 0.
 
     Raises MediaError, CodecError, ModelError, DeviceError; KeyboardInterrupt when stopped before the first frame;
     BrokenPipeError when the reader of standard output went away.
@@ -75,7 +76,8 @@ def encode(
             raise KeyboardInterrupt
         offset = first.pts if start else 0
         seen = psnr or md5
-        encoder = _open_encoder(sink, source.format, first.pts - offset, notes, qp, keyint, preset, device, seen)
+        settings = {"qp": qp, "keyint": keyint, "scenecut": scenecut, "preset": preset, "device": device}
+        encoder = _open_encoder(sink, source.format, first.pts - offset, notes, settings, seen)
         job = _Job(encoder, source.format, psnr, md5)
         observer.begin("encode", source.frame_count)
         picture: Planes | None = first
@@ -181,10 +183,7 @@ def _open_encoder(
     format: VideoFormat,
     start_pts: int,
     notes: Notes,
-    qp: int,
-    keyint: int,
-    preset: str,
-    device: str,
+    settings: dict[str, Any],
     reconstructions: bool,
 ) -> Encoder:
     aspect, rotation = format.sample_aspect, format.rotation
@@ -199,12 +198,9 @@ def _open_encoder(
         sink,
         format.width,
         format.height,
-        qp=qp,
-        keyint=keyint,
+        **settings,
         time_base=format.time_base,
         frame_rate=format.frame_rate,
-        preset=preset,
-        device=device,
         start_pts=start_pts,
         reconstructions=reconstructions,
         primaries=format.primaries,

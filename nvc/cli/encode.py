@@ -53,6 +53,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a keyframe every N frames; -1: the first only (default)",
     )
+    parser.add_argument(
+        "--no-scenecut",
+        dest="scenecut",
+        action="store_false",
+        help="no keyframes but these: by default a new scene begins with one",
+    )
     add_range_options(parser)
     parser.add_argument("--size", type=size, metavar="WxH", help="picture size of raw .yuv input")
     parser.add_argument("--fps", type=rate, metavar="N/D", help="frame rate of raw .yuv or numbered-picture input")
@@ -81,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     options = {
         "qp": args.qp,
         "keyint": args.keyint,
+        "scenecut": args.scenecut,
         "preset": args.preset,
         "start": args.start,
         "frames": args.frames,

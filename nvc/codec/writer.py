@@ -12,7 +12,9 @@ from nvc.codec.errors import CodecError
 from nvc.codec.frame import Frame, Plane, as_planes, crop
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import QP_MAX, RESET_INTERVAL, frame_qp, is_reset
+from nvc.codec.scenecut import SceneCuts
 from nvc.models.weights import Model, shipped
+from nvc.trace import span
 
 
 class Written(NamedTuple):
@@ -34,9 +36,9 @@ class _Begun(NamedTuple):
 class Encoder:
     """Encodes 8-bit 4:2:0 frames to a binary file object, which stays the caller's to close.
 
-    qp 0..63 (higher is better quality), keyint: frames from one keyframe to the next, -1 for the first only. `model`
-    defaults to the shipped weights of `preset`. reconstructions: whether anybody wants to see them. Other keywords are
-    fields of StreamHeader: colour, aspect, rotation.
+    qp 0..63 (higher is better quality), keyint: frames from one keyframe to the next, -1 for the first only; scenecut:
+    a new scene begins with a keyframe too. `model` defaults to the shipped weights of `preset`. reconstructions:
+    whether anybody wants to see them. Other keywords are fields of StreamHeader: colour, aspect, rotation.
     Raises CodecError for settings out of range, ModelError, DeviceError, and BitstreamError's LimitExceeded.
     """
 
@@ -48,6 +50,7 @@ class Encoder:
         *,
         qp: int = 32,
         keyint: int = -1,
+        scenecut: bool = True,
         time_base: Fraction = Fraction(1, 25),
         frame_rate: Fraction | None = None,
         preset: str = "fast",
@@ -64,6 +67,7 @@ class Encoder:
         self.device, self.device_reason = choose_device(device)
         self.model = model or shipped(preset)
         self.qp, self.keyint = qp, keyint
+        self._scenes = SceneCuts() if scenecut else None
         self.header = StreamHeader(
             width=width,
             height=height,
@@ -102,7 +106,9 @@ class Encoder:
     def push(self, y: Plane, u: Plane, v: Plane, pts: int | None = None) -> list[Written]:
         """Begin a frame like `write`; what has become of the one before it, if its device works on two at a time."""
         planes = as_planes(y, u, v, self._geometry)
-        key = self._begun == 0 or (self.keyint > 0 and self._distance == self.keyint)
+        with span("search"):
+            new_scene = self._scenes is not None and self._scenes.starts(planes[0])
+        key = self._begun == 0 or new_scene or (self.keyint > 0 and self._distance == self.keyint)
         self._distance = 0 if key else self._distance
         qp, reset = frame_qp(self.qp, self._distance), is_reset(self._distance)
         pts = self.header.start_pts + self._begun if pts is None else pts

@@ -88,6 +88,7 @@ class NvcCodec:
                 fps=source.rate,
                 qp=quality,
                 keyint=self.keyint,
+                scenecut=False,  # as the anchors
                 preset=self.preset,
                 overwrite=True,
                 md5=check,
@@ -119,7 +120,9 @@ class NvcCodec:
 
     def command(self, source: Source, quality: int) -> str:
         words = ["nvc", "encode", source.file, "-o", f"nvc-{quality}.nvc", f"--{self.preset}", "--qp", str(quality)]
-        return shlex.join([*words, "--keyint", str(self.keyint), "--frames", str(source.frames), "--psnr"])
+        return shlex.join(
+            [*words, "--keyint", str(self.keyint), "--no-scenecut", "--frames", str(source.frames), "--psnr"]
+        )
 
     def identity(self, quality: int) -> list[object]:
         return [self.name, self.weights, _code(), self.preset, quality, self.keyint]

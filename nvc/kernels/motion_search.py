@@ -16,16 +16,17 @@ the first of its candidates with the least cost.
    left, above, to the right and below, and the nine quarter-pel positions around, column by column. Their cost counts
    the bits of every block that is predicted from this one too: SATD + ((rate * 3 * L) >> 2), L the sum of bit_length
    over both components of v - p here, to the right, below, below to the left and, from the last but one column, below
-   to the right; SATD the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better
-   than a SAD what coding the difference will cost, and is some six times as large. Each choice holds at once, so it is
-   seen by the blocks around; no two blocks of a colour see one another.
+   to the right, and 1 where v is not whole, as such a block cannot be a copy; SATD the sum of the magnitudes of the 8x8
+   Hadamard transforms of the difference, which tells better than a SAD what coding the difference will cost, and is
+   some six times as large. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour
+   see one another.
 
 In 3 to 5 the block's own vector is the first candidate.
 
 Candidates are clamped so that a block's corner lies within 64 pixels outside the plane. With |dy| <= 80 + 12 + 6 and
 |dx| <= 128 + 32 + 6 pixels before sub-pel steps, components stay below 2047. rate is clamped to 0..2^20; then a cost is
 at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4. In 5, the transform of an 8x8 block of d has the energy 64 sum d^2,
-so its magnitudes sum to at most 8 * 8 * 8 * 255, and a cost is at most 2^19 + (2^20 * 3 * 5 * 26 >> 2) < 2^27.
+so its magnitudes sum to at most 8 * 8 * 8 * 255, and a cost is at most 2^19 + (2^20 * 3 * (5 * 26 + 1) >> 2) < 2^27.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,8 @@ from torch import Tensor
 from nvc.kernels import _motion_cpu as passes
 from nvc.kernels import _operands as ops
 from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
-from nvc.kernels._motion_cpu import COARSE_MARGIN, COLOURS, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN, ROUNDS
+from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
+from nvc.kernels._motion_settle import COLOURS, ROUNDS, settle
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import motion_search as gpu
@@ -149,7 +151,7 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             trial = torch.where(here, candidate, mv)
             n = lengths(trial, predictor(trial))
             below_right = moved(n, 1, 1) * (torch.arange(w // 16) == w // 16 - 2)
-            n = n + moved(n, 0, 1) + moved(n, 1, 0) + moved(n, 1, -1) + below_right
+            n = n + moved(n, 0, 1) + moved(n, 1, 0) + moved(n, 1, -1) + below_right + (candidate & 3).any(2)
             return satd(candidate) + ((price * 3 * n) >> 2)
 
         best = Choice(total(mv), mv)
@@ -214,7 +216,7 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
     moved = np.full((bh, bw), -1, np.int32)
     for number in range(ROUNDS * COLOURS):
         args = a, wide, price, number % COLOURS, number, v, moved
-        parallel(lambda first, last, args=args: passes.settle(*args, first, last), (bh + 1) // 2, 2)  # type: ignore[misc]
+        parallel(lambda first, last, args=args: settle(*args, first, last), (bh + 1) // 2, 2)  # type: ignore[misc]
     out.copy_(torch.from_numpy(v))
     return out
 

@@ -209,6 +209,7 @@ def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, row, column, H, W):
     bits += coded_length(mv_ptr, i, j, 1, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 1, -1, dy, dx, ok, H, W)
     last_but_one = j == (W >> 4) - 2
     bits += coded_length(mv_ptr, i, j, 1, 1, dy, dx, ok & last_but_one, H, W)
+    bits += (((dy | dx) & 3) != 0).to(tl.int32)
     cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
     best = tl.min((cost << 4) + m, axis=1)[:, None] & 15  # a cost is below 2^27
     taken = m == best

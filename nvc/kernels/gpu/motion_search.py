@@ -9,7 +9,7 @@ import torch
 import triton
 from torch import Tensor
 
-from nvc.kernels._motion_cpu import COLOURS, ROUNDS
+from nvc.kernels._motion_settle import COLOURS, ROUNDS
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
 from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
 
