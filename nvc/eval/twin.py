@@ -24,7 +24,7 @@ from nvc.eval.clips import Source, Views, pictures
 from nvc.eval.results import Point, Twin
 from nvc.eval.stop import Interrupted
 from nvc.kernels._tables import MAX_SYMBOL, TOTAL
-from nvc.kernels.choose_rows import choose_rows, class_costs
+from nvc.kernels.choose_rows import choose_rows, class_costs, class_sizes
 from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.vector_rows import vector_rows
 from nvc.media.quality import psnr, psnr_611
@@ -99,7 +99,7 @@ class FloatTwin:
         contexts = vector_rows(before.to(torch.int16), torch.zeros(2, dtype=torch.uint8))
         d = mv_residual(vectors.to(torch.int16))
         rows = choose_rows(d, contexts, self._costs)[1].long()
-        size = (d.abs().double() + 1).log2().ceil().long()
+        size = class_sizes(d)
         column = MAX_SYMBOL + d.sign() * size
         frequency = self._cdf[rows, column + 1] - self._cdf[rows, column]
         return float((math.log2(TOTAL) - frequency.double().log2() + (size - 1).clamp(min=0)).sum())

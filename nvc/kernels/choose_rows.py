@@ -38,6 +38,11 @@ def class_costs(cdf: Tensor) -> Tensor:
     return costs.reshape(-1, CONTEXTS, CLASSES)
 
 
+def class_sizes(differences: Tensor) -> Tensor:
+    """int64, the shape of int16 `differences`: sizes of their classes, min(bit_length(|d|), 15)."""
+    return (differences.long().abs()[..., None] >> torch.arange(MAX_CLASS) > 0).sum(-1)
+
+
 def _check(differences: Tensor, rows: Tensor, costs: Tensor) -> None:
     form = differences.dtype, tuple(differences.shape)
     if differences.dtype != torch.int16 or differences.dim() != 3 or differences.shape[2] != 2:
@@ -53,10 +58,8 @@ def _check(differences: Tensor, rows: Tensor, costs: Tensor) -> None:
 
 def reference(differences: Tensor, rows: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:
     _check(differences, rows, costs)
-    d = differences.long()
-    size = sum((d.abs() >= 1 << i).long() for i in range(MAX_CLASS))
     context = rows.long().sub(SCALE_ROWS).clamp(0, CONTEXTS - 1)
-    bits = costs.long()[:, context, MAX_CLASS + d.sign() * size].sum((1, 2))
+    bits = costs.long()[:, context, MAX_CLASS + differences.long().sign() * class_sizes(differences)].sum((1, 2))
     choice = torch.stack([(bits[:, k] == bits[:, k].min()).nonzero()[0, 0] for k in (0, 1)])
     return choice.byte(), (SCALE_ROWS + context + CONTEXTS * choice).byte()
 

@@ -17,6 +17,7 @@ from nvc.codec.encoder import FrameEncoder
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import frame_qp
 from nvc.kernels._tables import CONTEXTS, SCALE_ROWS, VECTOR_SETS
+from nvc.kernels.choose_rows import class_sizes
 from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.vector_rows import vector_rows
 from nvc.models.weights import shipped
@@ -33,7 +34,7 @@ def class_counts(vectors: Tensor, before: Tensor) -> np.ndarray:
     """float64 [2, CONTEXTS, SIZES]: how often the vectors int16 [bh, bw, 2] of a frame give differences of each class
     size, by component and context; `before` are those of the frame before."""
     contexts = vector_rows(before, torch.zeros(2, dtype=torch.uint8)).long() - SCALE_ROWS
-    sizes = (mv_residual(vectors).abs().double() + 1).log2().ceil().long()
+    sizes = class_sizes(mv_residual(vectors))
     counts = np.zeros((2, CONTEXTS, SIZES))
     for k in (0, 1):
         np.add.at(counts[k], (contexts[..., k].numpy(), sizes[..., k].numpy()), 1)
