@@ -83,10 +83,12 @@ LOOPS = {
     ("motion_search", "neighbourly"): Loop(lambda case: 8),  # pairs of rows
     # unrolled: four steps, and one for the rest. A step waits for a shuffle and nine operations, some 80 cycles
     ("mv_restore", "_mv_restore"): Loop(lambda case: (2 * case[0] + case[1]) / 5, cycles=5 * 80),
-    # a step waits for six loads from the first-level cache, five sums or maxima over the lanes and a multiplication
-    ("rans_decode", "_rans_decode"): Loop(lambda c: _steps(c[1], lanes=c[3]), cycles=700, alone=True, taken=0.7),
-    # a step waits for a division and a multiplication
-    ("rans_encode", "_encode"): Loop(lambda c: _steps(*c[:-1], lanes=c[-1]), cycles=200, taken=0.6),
+    # a symbol waits for two loads from the first-level cache, some 35 cycles each, for two votes of its warp and their
+    # branches, some 40, and for twenty operations one after the other, 5 each
+    ("rans_decode", "_rans_decode"): Loop(lambda c: _steps(c[1], lanes=c[3]), cycles=250, alone=True, taken=0.7),
+    # a symbol waits for three multiplications, a vote and some fifteen operations
+    ("rans_encode", "_encode"): Loop(lambda c: _steps(*c[:-1], lanes=c[-1]), cycles=140, taken=0.7),
+    ("rans_encode", "_put_together"): Loop(lambda case: 1),  # 256 words of a lane
 }
 
 

@@ -6,7 +6,7 @@ import torch
 from nvc.kernels._tables import TOTAL, default_tables, lookup
 from nvc.kernels.compact import compact
 from nvc.kernels.quantise import quantise
-from nvc.kernels.rans_decode import finished, rans_decode
+from nvc.kernels.rans_decode import finished, idle, rans_decode
 from nvc.kernels.rans_encode import lane_count, rans_encode
 from nvc.kernels.scatter import scatter
 from nvc.testing import Fill, splitmix64
@@ -48,13 +48,13 @@ def bits_of(symbols, rows):
 
 
 def decode(packet, segments, decoder=rans_decode.cpu):
-    """All segments (tensors of rows) of a packet (words, n_words, states); (list of symbols, ended well)."""
-    words, n_words, states, lanes = packet
-    cursor, symbols = int32(0, 0), []
+    """All segments (tensors of rows) of a packet (words, n_words, heads, lanes); (list of symbols, ended well)."""
+    words, n_words, heads, lanes = packet
+    symbols = []
     for rows in segments:
-        s, states, cursor = decoder(words, n_words, states, lanes, cursor, rows, int32(len(rows)), CDF, LUT)
+        s, heads = decoder(words, n_words, heads, lanes, rows, int32(len(rows)), CDF, LUT)
         symbols.append(s)
-    return symbols, bool(finished(states, cursor, n_words))
+    return symbols, bool(finished(heads))
 
 
 def packet_of(n, lanes, row_range=(0, 104)):
@@ -69,12 +69,12 @@ def packet_of(n, lanes, row_range=(0, 104)):
 def test_frozen_words(encode, decoder):
     symbols = torch.tensor([0, 3, -1, 127, -2000, 0, 1, -5, 0, 7, -300, 12345, 2], dtype=torch.int16)
     rows = torch.tensor([0, 20, 9, 30, 63, 1, 5, 70, 64, 68, 71, 66, 40], dtype=torch.uint8)
-    words, n_words, states, lanes = encode(symbols, rows, int32(0, 4, 4, 13), CDF, int32(4))
-    assert words[: int(n_words)].tolist() == [65304, 0, 750, 65081, 61852, 44, 4153]
+    words, n_words, heads, lanes = encode(symbols, rows, int32(0, 4, 4, 13), CDF, int32(4))
+    assert words[: int(n_words)].tolist() == [61852, 65304, 44, 4153, 65081, 750, 0]
     assert not words[int(n_words) :].long().any()
-    assert (states[4:] == TOTAL).all()
-    assert states[:4].tolist() == [33988066, 1240071931, 854491, 9764863]
-    got, good = decode((words, n_words, states, lanes), [rows[:4], rows[4:4], rows[4:]], decoder)
+    assert heads[:, :4].tolist() == [[33988066, 1240071931, 854491, 9764863], [0, 0, 1, 6], [0] * 4]
+    assert torch.equal(heads[:, 4:], idle(int(n_words))[:, 4:])
+    got, good = decode((words, n_words, heads, lanes), [rows[:4], rows[4:4], rows[4:]], decoder)
     assert torch.cat(got).tolist() == symbols.tolist()
     assert good
 
@@ -86,7 +86,8 @@ def test_round_trip(lanes, lengths):
     bounds = int32(0, *lengths).cumsum(0, dtype=torch.int32)
     packet = rans_encode.cpu(symbols, rows, bounds, CDF, int32(lanes))
     assert int(packet[3]) == (lanes or lane_count(sum(lengths)))
-    assert all((packet[2][: int(packet[3])] >= TOTAL) & (packet[2][: int(packet[3])] < 1 << 32))
+    states = packet[2][0, : int(packet[3])]
+    assert all((states >= TOTAL) & (states < 1 << 32))
     got, good = decode(packet, rows.split(lengths))
     assert torch.equal(torch.cat(got), symbols)
     assert good
@@ -139,22 +140,24 @@ def test_lane_count():
 def test_random_bytes_end_and_are_noticed(lanes, seed):
     fill = Fill("uniform", seed)
     words = fill((400,), 0, 65535, torch.uint16)
-    states = fill((256,), 0, 2**32 - 1, torch.int64) >> (seed % 3 * 8)
+    heads = idle(400)
+    heads[0, :lanes] = fill((lanes,), 0, 2**32 - 1, torch.int64) >> (seed % 3 * 8)
+    heads[1] = torch.arange(256) // 2 * 800 // lanes + heads[1].clamp(max=0)
     rows = fill((500,), 0, 255, torch.uint8)
-    _, good = decode((words, int32(400), states, int32(lanes)), [rows[:100], rows[100:]])
+    _, good = decode((words, int32(400), heads, int32(lanes)), [rows[:100], rows[100:]])
     assert not good
 
 
 def flips(packet):
     """The packet with each of its bits flipped in turn."""
-    words, n_words, states, lanes = packet
+    words, n_words, heads, lanes = packet
     for i in range(16 * int(n_words)):
         flipped = words.long()
         flipped[i // 16] ^= 1 << i % 16
-        yield flipped.to(torch.uint16), n_words, states, lanes
+        yield flipped.to(torch.uint16), n_words, heads, lanes
     for i in range(32 * int(lanes)):
-        flipped = states.clone()
-        flipped[i // 32] ^= 1 << i % 32
+        flipped = heads.clone()
+        flipped[0, i // 32] ^= 1 << i % 32
         yield words, n_words, flipped, lanes
 
 
@@ -181,25 +184,40 @@ def test_what_passes_is_what_an_encoder_writes(lanes):
 
 
 def test_missing_and_surplus_words_are_noticed():
-    _, rows, (words, n_words, states, lanes) = packet_of(400, 8)
-    assert decode((words, n_words, states, lanes), [rows])[1]
-    for n in (*range(int(n_words)), int(n_words) + 1, len(words), 2**31 - 1, -1):
-        assert not decode((words, int32(n), states, lanes), [rows])[1], n
-    assert not decode((words, n_words, states, lanes), [rows[:399]])[1]
-    assert not decode((words, n_words, states, lanes), [torch.cat([rows, rows[:1]])])[1]
+    _, rows, (words, n_words, heads, lanes) = packet_of(400, 8)
+    assert decode((words, n_words, heads, lanes), [rows])[1]
+    for n in (*range(int(n_words)), -1):
+        assert not decode((words, int32(n), heads, lanes), [rows])[1], n
+    for pair in range(4):
+        for shift in (-1, 1):
+            longer = heads.clone()
+            longer[1, 2 * pair + 1 :] += shift
+            assert not decode((words, n_words, longer, lanes), [rows])[1], (pair, shift)
+    assert not decode((words, n_words, heads, lanes), [rows[:399]])[1]
+    assert not decode((words, n_words, heads, lanes), [torch.cat([rows, rows[:1]])])[1]
+
+
+def test_lanes_of_a_pair_meet():
+    """Every word is read once, by one of the lanes whose pair it lies in."""
+    _, rows, (words, n_words, heads, lanes) = packet_of(400, 8)
+    _, end = rans_decode.cpu(words, n_words, heads, lanes, rows, int32(400), CDF, LUT)
+    upwards = [range(a, b) for a, b in zip(heads[1, ::2].tolist(), end[1, ::2].tolist(), strict=True)]
+    downwards = [range(b + 1, a + 1) for a, b in zip(heads[1, 1::2].tolist(), end[1, 1::2].tolist(), strict=True)]
+    assert all(len(r) > 5 for r in (*upwards[:4], *downwards[:4]))
+    assert sorted(i for r in (*upwards, *downwards) for i in r) == list(range(int(n_words)))
 
 
 def test_words_past_the_end_are_never_used():
-    _, rows, (words, n_words, states, lanes) = packet_of(400, 8)
+    _, rows, (words, n_words, heads, lanes) = packet_of(400, 8)
     cut, results = int(n_words) // 2, []
     for tail in (0, 1, 65535):
         w = words.clone()
         w[cut:] = tail
-        results.append(rans_decode.cpu(w, int32(cut), states, lanes, int32(0, 0), rows, int32(400), CDF, LUT))
-    results.append(rans_decode.cpu(words[:cut], int32(10**9), states, lanes, int32(0, 0), rows, int32(400), CDF, LUT))
+        results.append(rans_decode.cpu(w, int32(cut), heads, lanes, rows, int32(400), CDF, LUT))
+    results.append(rans_decode.cpu(words[:cut], int32(10**9), heads, lanes, rows, int32(400), CDF, LUT))
     for r in results:
         assert all(torch.equal(a, b) for a, b in zip(r, results[0], strict=True))
-        assert r[2][1] == 1, "no error flag"
+        assert r[1][2].tolist() == [0] * 4 + [1] * 4 + [0] * 248, "the lanes of the first half saw no error, or others"
 
 
 @pytest.mark.parametrize("decoder", [rans_decode.reference, rans_decode.cpu])
@@ -210,22 +228,22 @@ def test_words_past_the_end_are_never_used():
 def test_values_without_an_encoder_are_clamped_and_flagged(decoder, row, s, raw, value):
     start, bits = int(CDF[row, s + 127]), 16 if row < 64 else 14
     # every frequency here is 1: the state the table sub-step leaves is x >> 16, so it reads a word, low bits raw
-    states = torch.zeros(256, dtype=torch.int64)
-    states[0] = (1 << 16) + start + (0xABCD << 32)
+    heads = idle(2)
+    heads[0, 0] = (1 << 16) + start + (0xABCD << 32)
+    heads[1, 0] = 0
     words = torch.tensor([raw, 7, 7], dtype=torch.uint16)
     assert CDF[row, s + 128] - start == 1
     rows = torch.tensor([row], dtype=torch.uint8)
-    symbols, states, cursor = decoder(words, int32(3), states, int32(1), int32(0, 0), rows, int32(1), CDF, LUT)
+    symbols, heads = decoder(words, int32(3), heads, int32(1), rows, int32(1), CDF, LUT)
     assert symbols.tolist() == [value]
-    assert cursor.tolist() == [2, 1]
-    assert int(states[0]) == (((1 << 16 | raw) >> bits) << 16 | 7)
-    assert decoder(words, int32(3), states, int32(1), cursor, rows, int32(0), CDF, LUT)[2].tolist() == [2, 1], (
-        "error forgotten"
-    )
+    assert heads[:, 0].tolist() == [((1 << 16 | raw) >> bits) << 16 | 7, 2, 1]
+    assert not finished(heads)
+    heads = decoder(words, int32(3), heads, int32(1), rows, int32(0), CDF, LUT)[1]
+    assert heads[1:, 0].tolist() == [2, 1], "error forgotten"
 
 
 def test_calls_that_make_no_sense_are_refused():
-    symbols, rows, (words, n_words, states, lanes) = packet_of(10, 1)
+    symbols, rows, (words, n_words, heads, lanes) = packet_of(10, 1)
     for wrong in (257, -1):
         with pytest.raises(ValueError, match="lanes"):
             rans_encode.cpu(symbols, rows, int32(0, 10), CDF, int32(wrong))
@@ -237,9 +255,9 @@ def test_calls_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="types"):
         rans_encode.cpu(symbols.long(), rows, int32(0, 10), CDF, int32(1))
     with pytest.raises(ValueError, match="lanes"):
-        rans_decode.cpu(words, n_words, states[:4], lanes, int32(0, 0), rows, int32(10), CDF, LUT)
+        rans_decode.cpu(words, n_words, heads[:, :4], lanes, rows, int32(10), CDF, LUT)
     with pytest.raises(ValueError, match="tables"):
-        rans_decode.cpu(words, n_words, states, lanes, int32(0, 0), rows, int32(10), CDF, LUT[:60])
+        rans_decode.cpu(words, n_words, heads, lanes, rows, int32(10), CDF, LUT[:60])
 
 
 # --- from latents to symbols and back
@@ -259,7 +277,7 @@ def test_latents_through_the_whole_chain():
     packet = rans_encode(symbols, rows, torch.cat([int32(0), count]), CDF, int32(8))
 
     rows, count = compact(flat, skip)  # all a decoder knows
-    words, n_words, states, lanes = packet
-    got, states, cursor = rans_decode(words, n_words, states, lanes, int32(0, 0), rows, count, CDF, LUT)
-    assert bool(finished(states, cursor, n_words))
+    words, n_words, heads, lanes = packet
+    got, heads = rans_decode(words, n_words, heads, lanes, rows, count, CDF, LUT)
+    assert bool(finished(heads))
     assert torch.equal(scatter(got, flat, skip), q)

@@ -26,12 +26,10 @@ class FrameDecoder(Session):
 
     def __init__(self, network: LowDelay, geometry: Geometry, runner: Runner | None = None) -> None:
         super().__init__(network, geometry, runner)
-        self._start = torch.zeros(2, dtype=torch.int32, device=self.device)
-        self._cursor = self.space("cursor", (2,), torch.int32)
         vectors, z, _ = self.lengths
         self._lengths = [torch.tensor([n], dtype=torch.int32, device=self.device) for n in (vectors, z)]
-        self._end_states = self.space("end states", (len(self.states),), torch.int64)
-        self._under_way: deque[tuple[Tensor, Download]] = deque()
+        self._end = self.space("last heads", self.heads.shape, torch.int64)
+        self._under_way: deque[Download] = deque()
 
     def decode(self, payload: bytes | memoryview, qp: int, *, key: bool, reset: bool) -> Planes:
         """The padded planes, valid until the frame after the next begins. Raises DamagedStream."""
@@ -49,19 +47,17 @@ class FrameDecoder(Session):
         numbers = {"n_words": len(head.words), "lanes": head.lanes}
         self.control.set(row, self.hyper_table(row), **numbers, vector_sets=head.vector_sets)
         self.runner.upload(self.control.device, self.control.host)
-        self.runner.upload(self.states, head.states)
+        self.runner.upload(self.heads, head.heads)
         self.runner.upload(self.words, head.words)
         self.started = True
         kind = kind_of(key, reset)
         self.runner.run(f"decode {kind}", partial(self._work, kind))
-        number = torch.tensor([len(head.words)], dtype=torch.int32)
-        self._under_way.append((number, self.runner.download(self._end_states, self._cursor, *self.reference)))
+        self._under_way.append(self.runner.download(self._end, *self.reference))
 
     def result(self) -> Planes:
         """The first of the frames under way. After a DamagedStream only a keyframe can follow."""
-        n_words, fetched = self._under_way.popleft()
-        states, cursor, y, u, v = fetched.tensors()
-        if not bool(finished(states, cursor, n_words)):
+        heads, y, u, v = self._under_way.popleft().tensors()
+        if not bool(finished(heads)):
             self.started = False
             raise DamagedStream("The entropy-coded data of a frame does not end where it should.")
         return y, u, v
@@ -74,9 +70,9 @@ class FrameDecoder(Session):
     def _read(self, rows: Tensor, count: Tensor, out: Tensor, *, first: bool = False) -> Tensor:
         """The next segment of the words, int16 like `rows`; the first one starts from what the packet says."""
         c = self.control
-        states, cursor = (self.states, self._start) if first else (self._end_states, self._cursor)
-        operands = self.words, c.n_words, states, c.lanes, cursor, rows.flatten(), count, self.cdf, self.lut
-        rans_decode(*operands, out=(out.flatten(), self._end_states, self._cursor))
+        heads = self.heads if first else self._end
+        operands = self.words, c.n_words, heads, c.lanes, rows.flatten(), count, self.cdf, self.lut
+        rans_decode(*operands, out=(out.flatten(), self._end))
         return out
 
     def _read_hyper(self, kind: str, rows: Tensor, symbols: Tensor, z: Tensor) -> None:

@@ -69,16 +69,16 @@ class FrameEncoder(Session):
         kind = kind_of(key, reset)
         self.runner.run(f"encode {kind}", partial(self._work, kind))
         wanted = self.reference if self._wanted else ()
-        fetched = self.runner.download(self._numbers, self._choice, self.states, *wanted, long=self.words)
+        fetched = self.runner.download(self._numbers, self._choice, self.heads, *wanted, long=self.words)
         self._under_way.append((key, fetched))
 
     def result(self) -> CodedFrame:
         """The first of the frames under way."""
         key, fetched = self._under_way.popleft()
-        numbers, choice, states, *planes = fetched.tensors()
+        numbers, choice, heads, *planes = fetched.tensors()
         n_words, lanes, _ = numbers.tolist()
         sets = (0, 0) if key else (int(choice[0]), int(choice[1]))
-        payload = Payload(sets, lanes, states, fetched.front(n_words)).pack()
+        payload = Payload(sets, lanes, heads, fetched.front(n_words)).pack()
         return CodedFrame(payload, (planes[0], planes[1], planes[2]) if planes else None)
 
     def _work(self, kind: str) -> None:
@@ -122,5 +122,5 @@ class FrameEncoder(Session):
         z_rows.copy_(self.control.hyper_rows)
         compact(index.flatten(), self.skip, q.flatten(), out=(rows, count, symbols))
         torch.add(bounds[2:3], count, out=bounds[3:])
-        out = self.words, n_words, self.states, lanes
+        out = self.words, n_words, self.heads, lanes
         rans_encode(self.symbols, self.rows, bounds, self.cdf, self._by_number, out=out)

@@ -1,14 +1,36 @@
 """The payload of a packet: a two-byte head, the coder's states, its words. docs/FORMAT.md, "Payload"."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream
-from nvc.kernels._tables import MAX_LANES, TOTAL, VECTOR_SETS
+from nvc.kernels._tables import MAX_LANES, VECTOR_SETS
+from nvc.kernels.rans_decode import idle
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
+LENGTH_BYTES = 4  # of a difference of lengths at most: 28 bits
+
+
+def _write_length(difference: int) -> bytes:
+    """LEB128 of a signed difference: twice its size, less one if negative."""
+    value, out = 2 * difference if difference >= 0 else -2 * difference - 1, bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _read_length(data: bytes, at: int) -> tuple[int, int]:
+    """(difference, where what follows begins). Raises DamagedStream."""
+    value = 0
+    for i, byte in enumerate(data[at : at + LENGTH_BYTES]):
+        value |= (byte & 127) << 7 * i
+        if byte < 128:
+            return -(value + 1 >> 1) if value & 1 else value >> 1, at + i + 1
+    raise DamagedStream("The payload of a frame has no valid lengths.")
 
 
 @dataclass(frozen=True)
@@ -17,15 +39,18 @@ class Payload:
 
     vector_sets: tuple[int, int]
     lanes: int  # a power of two, 1 .. 256
-    states: Tensor  # int64 [256], 32-bit values; 2^16 from `lanes` on
+    heads: Tensor  # int64 [3, 256], where the lanes begin: `nvc.kernels.rans_decode`
     words: Tensor  # uint16 [n]
 
     def pack(self) -> bytes:
         """Head byte 0: log2 of the lanes; head byte 1: the two vector sets, four bits each."""
         log_lanes = self.lanes.bit_length() - 1
         head = bytes([log_lanes, self.vector_sets[0] | self.vector_sets[1] << 4])
-        parts = self.states[: self.lanes].cpu().numpy().astype("<u4"), self.words.cpu().numpy().astype("<u2")
-        return head + b"".join(part.tobytes() for part in parts)
+        states, first = self.heads[0, : self.lanes], self.heads[1, : self.lanes : 2].tolist()
+        lengths = [0, *(end - begin for begin, end in pairwise(first))]
+        differences = b"".join(_write_length(b - a) for a, b in pairwise(lengths))
+        words = self.words.cpu().numpy().astype("<u2")
+        return b"".join([head, states.cpu().numpy().astype("<u4").tobytes(), differences, words.tobytes()])
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> "Payload":
@@ -33,12 +58,21 @@ class Payload:
         data = bytes(data)
         if len(data) < 2 or data[0] > LOG_LANES_MAX:
             raise DamagedStream("The payload of a frame has no valid head.")
-        end, sets = 2 + (4 << data[0]), (data[1] & 15, data[1] >> 4)
-        if len(data) < end or (len(data) - end) & 1 or max(sets) >= VECTOR_SETS:
+        lanes, sets = 1 << data[0], (data[1] & 15, data[1] >> 4)
+        at = 2 + 4 * lanes
+        length, first = 0, [0]  # of the first lane of each pair
+        for _ in range(1, lanes // 2):
+            difference, at = _read_length(data, at)
+            length += difference
+            first.append(first[-1] + length)
+        n_words, odd = divmod(len(data) - at, 2)
+        if n_words < 0 or odd or max(sets) >= VECTOR_SETS or sorted(first) != first or first[-1] > n_words:
             raise DamagedStream("The payload of a frame has an impossible length or head.")
-        states = torch.full((MAX_LANES,), TOTAL)
-        states[: 1 << data[0]] = torch.frombuffer(bytearray(data[2:end]), dtype=torch.int32).long() & 0xFFFFFFFF
+        heads = idle(n_words)
+        heads[0, :lanes] = torch.frombuffer(bytearray(data[2 : 2 + 4 * lanes]), dtype=torch.int32).long() & 0xFFFFFFFF
+        heads[1, 0 : max(lanes, 2) : 2] = torch.tensor(first)
+        heads[1, 1 : lanes - 1 : 2] = torch.tensor(first[1:]) - 1
         words = torch.zeros(0, dtype=torch.uint16)
-        if len(data) > end:
-            words = torch.frombuffer(bytearray(data[end:]), dtype=torch.uint16)
-        return cls(sets, 1 << data[0], states, words)
+        if n_words:
+            words = torch.frombuffer(bytearray(data[at:]), dtype=torch.uint16)
+        return cls(sets, lanes, heads, words)

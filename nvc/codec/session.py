@@ -49,7 +49,7 @@ class Session:
         total = sum(self.lengths)
         self.symbols, self.rows = self.space.s16("coded", total), self.space.u8("coded rows", total)
         self.words = self.space("words", (2 * total,), torch.uint16)
-        self.states = self.space("states", (MAX_LANES,), torch.int64)
+        self.heads = self.space("heads", (3, MAX_LANES), torch.int64)
 
     def segments(self, coded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`symbols` or `rows` as (vectors [bh, bw, 2], z [h, w, Z], latents [n])."""

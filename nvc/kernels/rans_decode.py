@@ -1,26 +1,28 @@
-"""Interleaved rANS decoder: one segment of a packet. What `rans_encode` wrote, and the end of it checked.
+"""rANS decoder: one segment of a packet. What `rans_encode` wrote, and the end of it checked.
 
 The stream is defined in docs/NUMERICS.md, "Entropy coding". Segments are decoded one by one, because the rows of a
-later segment may depend on an earlier one; states and cursor travel from call to call.
+later segment may depend on an earlier one; what is known of a lane travels in `heads` from call to call.
 
     name     shape        dtype   range
     words    [W]          uint16  full           any bytes: they come from a file
     n_words  [1]          int32   0 .. W         words of this packet (more than W counts as W)
-    states   [256]        int64   0 .. 2^32-1    from the packet (2^16 where it has no lane), later from the segment
-                                                 before; only 32 bits are used
+    heads    [3, 256]     int64                  of each lane, from the packet (`idle` beyond its lanes), later from the
+                                                 segment before: its state 0 .. 2^32-1, only 32 bits are used; its next
+                                                 word -2^30 .. 2^30; whether it met an error, 0 or 1
     lanes    [1]          int32   1 .. 256       lanes in use (less or more count as the nearest)
-    cursor   [2]          int32   (next word >= 0, error); (0, 0) before the first segment
     rows     [M]          uint8                  table row of each symbol; those past the table read its last row
     count    [1]          int32   0 .. M         symbols of this segment (more than M counts as M)
     cdf      [ROWS, 256]  int32   see `_tables`
     lut      [ROWS, 256]  uint8   `_tables.lookup(cdf)`
     ->
     symbols  [M]          int16   -32767 .. 32767, zeros from `count` on
-    states   [256]        int64   0 .. 2^32-1    as they came in beyond the lanes in use
-    cursor   [2]          int32
+    heads    [3, 256]     int64                  as they came in beyond the lanes in use
 
-Whatever the bytes, a call ends after `count` symbols, reads only words below n_words (others read as 0) and sets error
-to 1, for good, when it wants more words or meets a value that no encoder writes. `finished` is the last check.
+Lanes of even number read their words upwards, those of odd number downwards: a pair needs no length between them, and
+has ended well when both have read all there is between.
+
+Whatever the bytes, a call ends after `count` symbols, reads only words in 0 .. n_words - 1 (others read as 0) and marks
+the lane, for good, that wants others or meets a value that no encoder writes. `finished` is the last check.
 
 Bounds: x < 2^32 and f <= 2^16 give f (x >> 16) + (x & 0xffff) - start <= f 2^16 - 1 < 2^32, also for damaged states.
 """
@@ -39,22 +41,32 @@ from nvc.kernels.gpu import rans_decode as gpu
 from nvc.kernels.rans_encode import rans_encode
 
 
-def finished(states: Tensor, cursor: Tensor, n_words: Tensor) -> Tensor:
-    """bool []: the packet ended as its encoder began; anything else means that it was damaged. Stays on the device."""
-    return (states == TOTAL).all() & (cursor[0] == n_words[0]) & (cursor[1] == 0)
+def idle(n_words: int) -> Tensor:
+    """Heads int64 [3, 256] of lanes that are not in use, in a packet of this many words."""
+    return torch.tensor([[TOTAL, TOTAL], [n_words, n_words - 1], [0, 0]]).repeat(1, MAX_LANES // 2)
 
 
-def _check(words: Tensor, states: Tensor, lanes: Tensor, rows: Tensor, cdf: Tensor, lut: Tensor) -> None:
-    types = words.dtype, states.dtype, lanes.dtype, rows.dtype, cdf.dtype, lut.dtype
+def finished(heads: Tensor) -> Tensor:
+    """bool []: the packet ended as its encoder began; anything else means that it was damaged. Stays on the device.
+
+    Every state is where an encoder starts, the lanes of each pair have met, and none has seen an error. With pairs that
+    lie end to end in the packet, as the first heads say, every word of it was then read once.
+    """
+    states, following, errors = heads
+    return (states == TOTAL).all() & (following[::2] == following[1::2] + 1).all() & (errors == 0).all()
+
+
+def _check(words: Tensor, heads: Tensor, lanes: Tensor, rows: Tensor, cdf: Tensor, lut: Tensor) -> None:
+    types = words.dtype, heads.dtype, lanes.dtype, rows.dtype, cdf.dtype, lut.dtype
     if types != (torch.uint16, torch.int64, torch.int32, torch.uint8, torch.int32, torch.uint8):
         raise ValueError(f"rans_decode: types {types} are not uint16, int64, int32, uint8, int32, uint8")
     if words.dim() != 1 or rows.dim() != 1:
         raise ValueError(f"rans_decode: words {tuple(words.shape)} and rows {tuple(rows.shape)} need one dimension")
     if cdf.dim() != 2 or cdf.shape[1] != SYMBOLS + 1 or lut.shape != cdf.shape:
         raise ValueError(f"rans_decode: tables {tuple(cdf.shape)} and {tuple(lut.shape)} are not [ROWS, {SYMBOLS + 1}]")
-    if states.shape != (MAX_LANES,) or lanes.shape != (1,):
+    if heads.shape != (3, MAX_LANES) or lanes.shape != (1,):
         raise ValueError(
-            f"rans_decode: states {tuple(states.shape)}, lanes {tuple(lanes.shape)}, not [{MAX_LANES}], [1]"
+            f"rans_decode: heads {tuple(heads.shape)}, lanes {tuple(lanes.shape)}, not [3, {MAX_LANES}], [1]"
         )
 
 
@@ -78,59 +90,64 @@ def raw_bits(row: int, s: int) -> int:
 def reference(
     words: Tensor,
     n_words: Tensor,
-    states: Tensor,
+    heads: Tensor,
     lanes: Tensor,
-    cursor: Tensor,
     rows: Tensor,
     count: Tensor,
     cdf: Tensor,
     lut: Tensor,
 ) -> tuple[Tensor, ...]:
-    _check(words, states, lanes, rows, cdf, lut)
+    _check(words, heads, lanes, rows, cdf, lut)
     table, stream = cdf.tolist(), words.tolist()
     stream = stream[: max(int(n_words), 0)]
-    x = [s & 0xFFFFFFFF for s in states.tolist()]
-    at, error = cursor.tolist()
+    states, following, errors = heads.tolist()
+    states = [x & 0xFFFFFFFF for x in states]
     n, used = min(max(int(count), 0), len(rows)), min(max(int(lanes), 1), MAX_LANES)
     symbols = torch.zeros(len(rows), dtype=torch.int16)
 
-    def renormalise(lane: int) -> None:
-        nonlocal at, error
-        if x[lane] < TOTAL:
-            error |= at >= len(stream)
-            x[lane] = x[lane] << 16 | (stream[at] if at < len(stream) else 0)
-            at += 1
+    def renormalised(lane: int, x: int) -> int:
+        if x >= TOTAL:
+            return x
+        at = following[lane]
+        inside = 0 <= at < len(stream)
+        errors[lane] |= not inside
+        following[lane] += -1 if lane & 1 else 1
+        return x << 16 | (stream[at] if inside else 0)
 
-    for step in range(0, n, used):
-        found = []
-        for lane, i in enumerate(range(step, min(step + used, n))):
-            row = min(int(rows[i]), len(table) - 1)
-            low = x[lane] & 0xFFFF
-            k = next(k for k in range(SYMBOLS) if low < table[row][k + 1])
-            x[lane] = (table[row][k + 1] - table[row][k]) * (x[lane] >> 16) + low - table[row][k]
-            renormalise(lane)
-            found.append((row, k - MAX_SYMBOL))
-        for lane, (row, s) in enumerate(found):
-            bits = raw_bits(row, s)
-            value, sound = join(row, s, x[lane] & ((1 << bits) - 1))
-            if bits:
-                x[lane] >>= bits
-                renormalise(lane)
-            symbols[step + lane] = value
-            error |= not sound
-    return symbols, torch.tensor(x, dtype=torch.int64), torch.tensor([at, error], dtype=torch.int32)
+    for i in range(n):
+        lane, row = i % used, min(int(rows[i]), len(table) - 1)
+        x = states[lane]
+        low = x & 0xFFFF
+        k = next(k for k in range(SYMBOLS) if low < table[row][k + 1])
+        x = renormalised(lane, (table[row][k + 1] - table[row][k]) * (x >> 16) + low - table[row][k])
+        bits = raw_bits(row, k - MAX_SYMBOL)
+        symbols[i], sound = join(row, k - MAX_SYMBOL, x & ((1 << bits) - 1))
+        states[lane] = renormalised(lane, x >> bits) if bits else x
+        errors[lane] |= not sound
+    return symbols, torch.tensor([states, following, errors], dtype=torch.int64)
 
 
 @compiled
-def _raw_step(words, available, at, error, rows, last_row, symbols, x):
-    """Raw bits of the step whose table symbols are in `symbols`; (position, error) after it."""
+def _next_word(words, available, lane, following, errors):
+    at = following[lane]
+    following[lane] += 1 - 2 * (lane & 1)
+    if 0 <= at < available:
+        return np.int64(words[at])
+    errors[lane] = 1
+    return np.int64(0)
+
+
+@compiled
+def _raw_step(words, available, rows, last_row, symbols, heads):
+    """Raw bits of the step whose table symbols are in `symbols`."""
+    x, following, errors = heads[0], heads[1], heads[2]
     for lane in range(symbols.size):
         row, s, v = min(np.int64(rows[lane]), last_row), abs(np.int64(symbols[lane])), x[lane]
         if row < SCALE_ROWS:
             bits = np.int64(16 if s == MAX_SYMBOL else 0)
             size = s
         else:
-            error |= np.int64(s > MAX_CLASS)
+            errors[lane] |= np.int64(s > MAX_CLASS)
             s = min(s, np.int64(MAX_CLASS))
             bits = max(s - 1, np.int64(0))
             size = (np.int64(1) << s) >> 1
@@ -138,22 +155,19 @@ def _raw_step(words, available, at, error, rows, last_row, symbols, x):
             size += v & ((np.int64(1) << bits) - 1)
             v >>= bits
             if v < TOTAL:
-                error |= np.int64(at >= available)
-                v = v << 16 | (np.int64(words[at]) if at < available else 0)
-                at += 1
+                v = v << 16 | _next_word(words, available, lane, following, errors)
             x[lane] = v
-        error |= np.int64(size > 32767)
+        errors[lane] |= np.int64(size > 32767)
         size = min(size, np.int64(32767))
         symbols[lane] = np.int16(-size if symbols[lane] < 0 else size)
-    return at, error
 
 
 @compiled
-def _decode(words, n_words, rows, count, cdf, lut, symbols, x, cursor):
+def _decode(words, n_words, rows, count, cdf, lut, symbols, heads, lanes):
     available = min(max(np.int64(n_words[0]), np.int64(0)), np.int64(words.size))
-    n, lanes = min(max(np.int64(count[0]), np.int64(0)), np.int64(rows.size)), np.int64(x.size)
+    n = min(max(np.int64(count[0]), np.int64(0)), np.int64(rows.size))
     last_row = np.int64(cdf.shape[0] - 1)
-    at, error = np.int64(cursor[0]), np.int64(cursor[1])
+    x, following, errors = heads[0], heads[1], heads[2]
     for first in range(0, n, lanes):
         any_raw = False
         for lane in range(min(lanes, n - first)):
@@ -165,25 +179,21 @@ def _decode(words, n_words, rows, count, cdf, lut, symbols, x, cursor):
             start = np.int64(cdf[row, k])
             v = (np.int64(cdf[row, k + 1]) - start) * (v >> 16) + low - start
             if v < TOTAL:
-                error |= np.int64(at >= available)
-                v = v << 16 | (np.int64(words[at]) if at < available else 0)
-                at += 1
+                v = v << 16 | _next_word(words, available, lane, following, errors)
             x[lane] = v
             symbols[first + lane] = np.int16(k - MAX_SYMBOL)
             any_raw |= (row >= SCALE_ROWS) | (k == 0) | (k == SYMBOLS - 1)
         if any_raw:
             last = min(first + lanes, n)
-            at, error = _raw_step(words, available, at, error, rows[first:last], last_row, symbols[first:last], x)
+            _raw_step(words, available, rows[first:last], last_row, symbols[first:last], heads)
     symbols[n:] = 0
-    cursor[0], cursor[1] = at, error
 
 
 def cpu(
     words: Tensor,
     n_words: Tensor,
-    states: Tensor,
+    heads: Tensor,
     lanes: Tensor,
-    cursor: Tensor,
     rows: Tensor,
     count: Tensor,
     cdf: Tensor,
@@ -191,25 +201,24 @@ def cpu(
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
-    _check(words, states, lanes, rows, cdf, lut)
+    _check(words, heads, lanes, rows, cdf, lut)
     if out is None:
-        out = torch.empty(len(rows), dtype=torch.int16), torch.empty_like(states), torch.empty_like(cursor)
-    symbols, x, after = out
-    x.copy_(states)
-    after.copy_(cursor)
-    x.bitwise_and_(0xFFFFFFFF)
+        out = torch.empty(len(rows), dtype=torch.int16), torch.empty_like(heads)
+    symbols, after = out
+    after.copy_(heads)
     used = min(max(int(lanes), 1), MAX_LANES)
-    operands = (words, n_words, rows, count, cdf, lut, symbols, x[:used], after)
-    _decode(*(t.numpy() for t in operands))
+    after[0].bitwise_and_(0xFFFFFFFF)
+    operands: list[Any] = [t.numpy() for t in (words, n_words, rows, count, cdf, lut, symbols, after)]
+    operands.append(used)
+    _decode(*operands)
     return out
 
 
 def launch(
     words: Tensor,
     n_words: Tensor,
-    states: Tensor,
+    heads: Tensor,
     lanes: Tensor,
-    cursor: Tensor,
     rows: Tensor,
     count: Tensor,
     cdf: Tensor,
@@ -217,14 +226,14 @@ def launch(
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
-    _check(words, states, lanes, rows, cdf, lut)
-    shapes = (rows.shape, torch.int16), (states.shape, torch.int64), ((2,), torch.int32)
+    _check(words, heads, lanes, rows, cdf, lut)
+    shapes = (rows.shape, torch.int16), (heads.shape, torch.int64)
     out = tuple(
         ops.output("rans_decode", t, shape, dtype, rows.device)
-        for t, (shape, dtype) in zip(out or (None,) * 3, shapes, strict=True)
+        for t, (shape, dtype) in zip(out or (None,) * 2, shapes, strict=True)
     )
-    ops.expect_launchable("rans_decode", words, n_words, states, lanes, cursor, rows, count, cdf, lut, *out)
-    gpu.run(words, n_words, states, lanes, cursor, rows, count, cdf, lut, out)
+    ops.expect_launchable("rans_decode", words, n_words, heads, lanes, rows, count, cdf, lut, *out)
+    gpu.run(words, n_words, heads, lanes, rows, count, cdf, lut, out)
     return out
 
 
@@ -232,17 +241,22 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
     M, count, W, lanes = case
     args = rans_encode.make((M, lanes), fill)
     if fill.pattern in ("boundary", "small"):  # what an encoder writes, cut to W words; the others are damage
-        words, n_words, states, _ = rans_encode.reference(**args)
+        words, n_words, heads, _ = rans_encode.reference(**args)
         words, n_words = words[:W].clone(), n_words.clamp(max=W)
     else:
         words, n_words = fill((W,), 0, 65535, torch.uint16), torch.tensor([W], dtype=torch.int32)
-        states = fill((MAX_LANES,), 0, 2**32 - 1, torch.int64)
+        heads = torch.stack(
+            [
+                fill((MAX_LANES,), 0, 2**32 - 1, torch.int64),
+                fill((MAX_LANES,), 0, W, torch.int64),
+                fill((MAX_LANES,), 0, 1, torch.int64),
+            ]
+        )
     return {
         "words": words,
         "n_words": n_words,
-        "states": states,
+        "heads": heads,
         "lanes": args["lanes"],
-        "cursor": torch.zeros(2, dtype=torch.int32),
         "rows": args["rows"],
         "count": torch.tensor([count], dtype=torch.int32),
         "cdf": args["cdf"],

@@ -1,4 +1,4 @@
-"""Interleaved rANS encoder: all segments of a packet into one stream of 16-bit words.
+"""rANS encoder: all segments of a packet, dealt out to lanes that share nothing but the tables.
 
 The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads it.
 
@@ -9,9 +9,9 @@ The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads
     cdf      [ROWS, 256]  int32   see `_tables`
     lanes    [1]          int32   1 .. 256          or 0: `lane_count` of the symbols
     ->
-    words    [2 M]        uint16  in the order of reading, then zeros
+    words    [2 M]        uint16  pair after pair of lanes, then zeros
     n_words  [1]          int32   0 .. 2 M
-    states   [256]        int64   2^16 .. 2^32-1    where the decoder starts; 2^16 from the number of lanes on
+    heads    [3, 256]     int64   where the decoder starts, see `rans_decode`
     lanes    [1]          int32   1 .. 256          those used
 
 Capacity: a symbol takes at most two sub-steps, and each writes at most one word, whatever the tables.
@@ -21,8 +21,8 @@ Bounds, per sub-step, with the state x in [2^16, 2^32) and f <= 65282 (255 symbo
     raw    x >= 2^(32-b) -> write a word, x >>= 16; now x < 2^(32-b) and x = (x << b) + raw < 2^32; b = 0 does nothing
 and the new x is >= 2^16: a state that wrote no word is >= 2^16 > f, one that wrote is >= f (table) or 2^(16-b) (raw).
 
-Lanes are independent but for the place of their words: a step of L symbols is one vector operation, and the place of a
-word is a prefix sum over the lanes that write.
+A lane's words are known to be complete only at its end, so each lane writes into room of its own, last word first, and
+the words are put together afterwards.
 """
 
 from itertools import pairwise
@@ -50,8 +50,9 @@ from nvc.kernels.gpu import rans_encode as gpu
 def lane_count(symbols: int) -> int:
     """Lanes for a packet of `symbols` coded symbols: one for each 1024, rounded down to a power of two, 1 .. 256.
 
-    A lane costs about 3 bytes (a stored state of 4, which carries one byte of message on average): 1 to 2 % of a packet
-    at one bit a symbol. Half as many would save half of that, but they are all the parallelism that a GPU decodes with.
+    A lane costs about 3.5 bytes (a stored state of 4, which carries one byte of message on average, and half the length
+    of a pair): 1 to 2 % of a packet at one bit a symbol. Half as many would save half of that, but they are all the
+    parallelism that a GPU decodes with.
     """
     return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
 
@@ -93,32 +94,34 @@ def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes:
     _check(symbols, rows, bounds, cdf, lanes)
     table, ends = cdf.tolist(), bounds.tolist()
     count = int(lanes) or lane_count(ends[-1] - ends[0])
-    states = [TOTAL] * count
-    written: list[int] = []  # last word first
+    states = [TOTAL] * MAX_LANES
+    written: list[list[int]] = [[] for _ in states]  # by lane, last word first
 
     def renormalise(lane: int, limit: int) -> None:
         if states[lane] >= limit:
-            written.append(states[lane] & 0xFFFF)
+            written[lane].append(states[lane] & 0xFFFF)
             states[lane] >>= 16
 
     for begin, end in reversed(list(pairwise(ends))):
-        for step in reversed(range(begin, end, count)):
-            coded = []
-            for i in range(step, min(step + count, end)):
-                row = min(int(rows[i]), len(table) - 1)
-                coded.append((table[row], *split(row, int(symbols[i]))))
-            for lane, (_, _, bits, raw) in reversed(list(enumerate(coded))):
-                renormalise(lane, 1 << (32 - bits))
-                states[lane] = (states[lane] << bits) + raw
-            for lane, (c, s, _, _) in reversed(list(enumerate(coded))):
-                start = c[s + MAX_SYMBOL]
-                f = c[s + MAX_SYMBOL + 1] - start
-                renormalise(lane, f << 16)
-                states[lane] = (states[lane] // f << 16) + states[lane] % f + start
+        for i in reversed(range(begin, end)):
+            lane, row = (i - begin) % count, min(int(rows[i]), len(table) - 1)
+            s, bits, raw = split(row, int(symbols[i]))
+            renormalise(lane, 1 << (32 - bits))
+            states[lane] = (states[lane] << bits) + raw
+            start = table[row][s + MAX_SYMBOL]
+            f = table[row][s + MAX_SYMBOL + 1] - start
+            renormalise(lane, f << 16)
+            states[lane] = (states[lane] // f << 16) + states[lane] % f + start
+    stream: list[int] = []
+    first = []
+    for even, odd in zip(written[::2], written[1::2], strict=True):
+        first.append(len(stream))
+        stream += even[::-1] + odd
+        first.append(len(stream) - 1)
     words = torch.zeros(2 * len(symbols), dtype=torch.uint16)
-    words[: len(written)] = torch.tensor(written[::-1], dtype=torch.int64).to(torch.uint16)
-    padded = torch.tensor(states + [TOTAL] * (MAX_LANES - count), dtype=torch.int64)
-    return words, torch.tensor([len(written)], dtype=torch.int32), padded, torch.tensor([count], dtype=torch.int32)
+    words[: len(stream)] = torch.tensor(stream, dtype=torch.int64).to(torch.uint16)
+    heads = torch.tensor([states, first, [0] * MAX_LANES], dtype=torch.int64)
+    return words, torch.tensor([len(stream)], dtype=torch.int32), heads, torch.tensor([count], dtype=torch.int32)
 
 
 @compiled
@@ -131,60 +134,71 @@ def _bit_length(v):
 
 
 @compiled
-def _fetch(symbols, rows, cdf, start, frequency, bits, raw):
-    """What a step codes, by lane; whether there are raw bits."""
-    last_row, found = np.int64(cdf.shape[0] - 1), False
+def _code(symbols, rows, cdf, x, room, written):
+    """One step, a symbol for each of the first lanes, in front of what the lanes have; whose words are in `room`."""
+    last_row = np.int64(cdf.shape[0] - 1)
     for lane in range(symbols.size):
-        v, row = np.int64(symbols[lane]), min(np.int64(rows[lane]), last_row)
-        size = min(abs(v), np.int64(32767))
-        bits[lane] = raw[lane] = 0
+        value, row, v = np.int64(symbols[lane]), min(np.int64(rows[lane]), last_row), x[lane]
+        size = min(abs(value), np.int64(32767))
+        bits, raw = np.int64(0), np.int64(0)
         if row < SCALE_ROWS:
             s = min(size, np.int64(MAX_SYMBOL))
             if s == MAX_SYMBOL:
-                bits[lane], raw[lane] = 16, size - MAX_SYMBOL
+                bits, raw = np.int64(16), size - MAX_SYMBOL
         else:
             s = _bit_length(size)
             if s:
-                bits[lane], raw[lane] = s - 1, size - (np.int64(1) << (s - 1))
-        k = MAX_SYMBOL - s if v < 0 else MAX_SYMBOL + s
-        start[lane] = cdf[row, k]
-        frequency[lane] = cdf[row, k + 1] - cdf[row, k]
-        found |= bits[lane] > 0
-    return found
+                bits, raw = s - 1, size - (np.int64(1) << (s - 1))
+        if bits:
+            if v >= np.int64(1) << (32 - bits):
+                room[lane, written[lane]] = np.uint16(v & 0xFFFF)
+                written[lane] += 1
+                v >>= 16
+            v = (v << bits) + raw
+        k = MAX_SYMBOL - s if value < 0 else MAX_SYMBOL + s
+        start = np.int64(cdf[row, k])
+        f = np.int64(cdf[row, k + 1]) - start
+        if v >= f << 16:
+            room[lane, written[lane]] = np.uint16(v & 0xFFFF)
+            written[lane] += 1
+            v >>= 16
+        q = np.int64(np.uint32(v) // np.uint32(f))
+        x[lane] = (q << 16) + (v - q * f) + start
 
 
 @compiled
-def _encode(symbols, rows, bounds, cdf, words, n_words, states, lanes):
-    at = words.size
-    start, frequency = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
-    bits, raw = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
-    states[:] = TOTAL
+def _put_together(room, written, words, first):
+    """The lanes' words in reading order; how many there are."""
+    at = 0
+    for lane in range(MAX_LANES):
+        n = written[lane] if lane < written.size else 0
+        if lane & 1:
+            first[lane] = at + n - 1
+            for i in range(n):
+                words[at + i] = room[lane, i]
+        else:
+            first[lane] = at
+            for i in range(n):
+                words[at + i] = room[lane, n - 1 - i]
+        at += n
+    words[at:] = 0
+    return at
+
+
+@compiled
+def _encode(symbols, rows, bounds, cdf, words, n_words, heads, lanes):
+    heads[0], heads[2] = TOTAL, 0
+    steps = np.int64(0)
+    for segment in range(bounds.size - 1):
+        steps += (np.int64(bounds[segment + 1]) - bounds[segment] + lanes - 1) // lanes
+    room, written = np.empty((lanes, 2 * steps), np.uint16), np.zeros(lanes, np.int64)
     for segment in range(bounds.size - 2, -1, -1):
         begin, end = np.int64(bounds[segment]), np.int64(bounds[segment + 1])
         for step in range((end - begin + lanes - 1) // lanes - 1, -1, -1):
             first = begin + step * lanes
-            n = min(lanes, end - first)
-            if _fetch(symbols[first : first + n], rows[first : first + n], cdf, start, frequency, bits, raw):
-                for lane in range(n - 1, -1, -1):
-                    x = states[lane]
-                    if x >= np.int64(1) << (32 - bits[lane]):
-                        at -= 1
-                        words[at] = np.uint16(x & 0xFFFF)
-                        x >>= 16
-                    states[lane] = (x << bits[lane]) + raw[lane]
-            for lane in range(n - 1, -1, -1):
-                x, f = states[lane], frequency[lane]
-                if x >= f << 16:
-                    at -= 1
-                    words[at] = np.uint16(x & 0xFFFF)
-                    x >>= 16
-                q = np.int64(np.uint32(x) // np.uint32(f))
-                states[lane] = (q << 16) + (x - q * f) + start[lane]
-    count = words.size - at
-    for i in range(count):  # to the front; at >= 0, so no word is overwritten before it is read
-        words[i] = words[at + i]
-    words[count:] = 0
-    n_words[0] = count
+            last = min(first + lanes, end)
+            _code(symbols[first:last], rows[first:last], cdf, heads[0], room, written)
+    n_words[0] = _put_together(room, written, words, heads[1])
 
 
 def cpu(
@@ -199,7 +213,7 @@ def cpu(
     _check(symbols, rows, bounds, cdf, lanes)
     if out is None:
         words, n_words = torch.empty(2 * len(symbols), dtype=torch.uint16), torch.empty(1, dtype=torch.int32)
-        out = words, n_words, torch.empty(MAX_LANES, dtype=torch.int64), torch.empty(1, dtype=torch.int32)
+        out = words, n_words, torch.empty((3, MAX_LANES), dtype=torch.int64), torch.empty(1, dtype=torch.int32)
     *results, used = out
     used[0] = int(lanes) or lane_count(int(bounds[-1] - bounds[0]))
     operands: list[Any] = [t.numpy() for t in (symbols, rows, bounds, cdf, *results)]
@@ -219,7 +233,7 @@ def launch(
 ) -> tuple[Tensor, ...]:
     _check_form(symbols, rows, bounds, cdf, lanes)
     one = (1,), torch.int32
-    shapes = ((2 * len(symbols),), torch.uint16), one, ((MAX_LANES,), torch.int64), one
+    shapes = ((2 * len(symbols),), torch.uint16), one, ((3, MAX_LANES), torch.int64), one
     out = tuple(
         ops.output("rans_encode", t, shape, dtype, symbols.device)
         for t, (shape, dtype) in zip(out or (None,) * 4, shapes, strict=True)

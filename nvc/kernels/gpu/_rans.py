@@ -1,6 +1,8 @@
-"""What the two coders share on the device: kinds of table rows, and how lanes are laid over warps."""
+"""What the two coders share on the device: kinds of table rows, and how lanes are laid over programs."""
 
 import triton.language as tl
+
+from nvc.kernels._tables import MAX_LANES
 
 CLASS_ROWS = tl.constexpr(64)  # rows from here on are classes, those below are scales
 ESCAPE = tl.constexpr(127)  # size of the table symbol that stands for everything larger, in a row of a scale
@@ -8,6 +10,8 @@ MAX_CLASS = tl.constexpr(15)  # largest class that has a meaning of its own
 MAX_VALUE = tl.constexpr(32767)
 
 
-# How many of the lanes are in use is data: one tile for all. 64 lanes to a warp: more warps would shorten no chain but
-# slow the barrier of every prefix sum, fewer would make a thread issue more than the latency of its loads can hide.
-TILE = {"BLOCK": 256, "num_warps": 4}
+# How many of the lanes are in use is data: programs for all there may be, those without a lane end at once. A lane is a
+# thread and a program a warp: lanes wait for nothing but their own state, so neither a barrier nor a sum over lanes is
+# needed, and a warp that branches for one of its lanes delays 31 others, not 255.
+TILE = {"BLOCK": 32, "num_warps": 1}
+PROGRAMS = MAX_LANES // 32

@@ -1,31 +1,32 @@
-"""Device code of rans_encode: one program codes all lanes and segments, then many put its words in reading order.
+"""Device code of rans_encode: 32 lanes a program, then many programs put the words of the lanes together.
 
-An encoder writes the last word first, and only at the end it is known how many there are. `_encode` therefore writes
-forwards from the start of `words`, and `_order`, a launch of its own because every place depends on the last state of
-the first, turns the words around in place and clears what is behind them: pairs of words, independent of each other.
+A lane writes its last word first, and only at the end it is known how many there are. `_encode` therefore writes into
+room of each lane's own; `_put_together`, a launch of its own because every place depends on what other lanes have
+written, copies a lane's words a program, even lanes turned around, and clears what is behind them.
 
-Tile: as in rans_decode the chain of states is all there is. What does not depend on a state (symbol, row, table entry,
-raw bits) is fetched one step ahead; of a step remain two compares, a division and a multiplication, and the word
-position, which is a chain of its own beside them.
+Tile: as in rans_decode the chain of a lane's states is all there is. What does not depend on a state (symbol, row,
+table entry, raw bits, the reciprocal of the frequency) is fetched one step ahead; of a step remain two compares and
+three multiplications. With m = floor((2^32 - 1) / f), floor(x m / 2^32) is x / f rounded down or one less:
+x / f - x m / 2^32 < 1, because f m > 2^32 - 1 - f and x < 2^32.
 """
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._tables import LANE_SYMBOLS, MAX_LANES
-from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, TILE
+from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, PROGRAMS, TILE
 
-ORDER = 2048  # words of an ordering program
+FILL = 2048  # words of a program that clears
+COPY = {"BLOCK": 256, "num_warps": 1}
 
 
 @triton.jit
-def _fetch(first, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK: tl.constexpr):
-    """What the step at `first` codes, [BLOCK] each: (in use, start, frequency, number of raw bits, raw bits)."""
-    lane = tl.arange(0, BLOCK)
-    ok = (lane < lanes) & (lane < end - first)
-    value = tl.load(symbols_ptr + first + lane, mask=ok, other=0).to(tl.int32)
-    row = tl.minimum(tl.load(rows_ptr + first + lane, mask=ok, other=0).to(tl.int32), ROWS - 1)
+def _fetch(i, ok, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK: tl.constexpr):
+    """How symbols i are coded, [BLOCK] each: (start, frequency, its reciprocal, number of raw bits, raw bits)."""
+    value = tl.load(symbols_ptr + i, mask=ok, other=0).to(tl.int32)
+    row = tl.minimum(tl.load(rows_ptr + i, mask=ok, other=0).to(tl.int32), ROWS - 1)
     size = tl.minimum(tl.abs(value), MAX_VALUE)
 
     symbol = tl.minimum(size, ESCAPE)
@@ -43,18 +44,16 @@ def _fetch(first, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK: tl.co
         bits = tl.where(classes, tl.maximum(kind - 1, 0), bits)
     entry = cdf_ptr + row * 256 + 127 + tl.where(value < 0, -symbol, symbol)
     start = tl.load(entry, mask=ok, other=0)
-    frequency = tl.load(entry + 1, mask=ok, other=1) - start
-    return ok, start.to(tl.uint32), frequency.to(tl.uint32), bits.to(tl.uint32), (size - base).to(tl.uint32)
+    frequency = (tl.load(entry + 1, mask=ok, other=1) - start).to(tl.uint32)
+    reciprocal = tl.full((BLOCK,), 0xFFFFFFFF, tl.uint32) // frequency
+    return start.to(tl.uint32), frequency, reciprocal, bits.to(tl.uint32), (size - base).to(tl.uint32)
 
 
 @triton.jit
-def _write(x, writes, at, capacity, words_ptr):
-    """The words of a sub-step, highest lane first: (states, word position) after each lane in `writes` has written."""
-    ones = writes.to(tl.int32)
-    total = tl.sum(ones, 0)
-    place = at + total - tl.cumsum(ones, 0)
-    tl.store(words_ptr + place, (x & 0xFFFF).to(tl.uint16), mask=writes & (place < capacity))
-    return tl.where(writes, x >> 16, x), at + total
+def _write(x, writes, n, room, room_ptr):
+    """The words of a sub-step: (states, words so far) after each lane in `writes` has written."""
+    tl.store(room_ptr + n, (x & 0xFFFF).to(tl.uint16), mask=writes & (n < room))
+    return tl.where(writes, x >> 16, x), n + writes.to(tl.int32)
 
 
 @triton.jit
@@ -66,68 +65,110 @@ def _encode(
     cdf_ptr,  # int32 [ROWS, 256]
     lanes_ptr,  # int32 [1]
     # outputs
-    words_ptr,  # uint16 [2 M], last word first
-    n_words_ptr,  # int32 [1]
-    states_ptr,  # int64 [BLOCK]
+    room_ptr,  # uint16 [ROOM], an equal part for each lane in use, last word first
+    written_ptr,  # int32 [LANES], words of each lane
+    heads_ptr,  # int64 [3, LANES], all but the second row
     used_ptr,  # int32 [1]
     # sizes
     M,
     S,
     ROWS,
+    ROOM,
     # tile
-    BLOCK: tl.constexpr,  # lanes that there may be, 2^LOG_BLOCK
-    LOG_BLOCK: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+    BLOCK: tl.constexpr,  # lanes of each
+    LOG_LANES: tl.constexpr,  # PROGRAMS * BLOCK = 2^LOG_LANES
     LANE_SYMBOLS: tl.constexpr,
 ):
-    lane = tl.arange(0, BLOCK)
-    lanes = tl.minimum(tl.maximum(tl.load(lanes_ptr), 0), BLOCK)
+    LANES: tl.constexpr = PROGRAMS * BLOCK
+    offset = tl.program_id(0) * BLOCK
+    lane = offset + tl.arange(0, BLOCK)
+    lanes = tl.minimum(tl.maximum(tl.load(lanes_ptr), 0), LANES)
     if lanes == 0:
         lanes += 1
         total = tl.load(bounds_ptr + S) - tl.load(bounds_ptr)
-        for i in tl.static_range(1, LOG_BLOCK + 1):
+        for i in tl.static_range(1, LOG_LANES + 1):
             lanes = tl.where(total >= (LANE_SYMBOLS << i), 1 << i, lanes)
-    x = tl.full((BLOCK,), 1 << 16, tl.uint32)
-    at, segment = M * 0, S - 1
+    room = (ROOM.to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
+    mine_ptr = room_ptr + lane * room
+    x, n = tl.full((BLOCK,), 1 << 16, tl.uint32), tl.zeros((BLOCK,), tl.int32)
+    segment = tl.where(offset < lanes, S - 1, -1)
     while segment >= 0:
         begin = tl.minimum(tl.maximum(tl.load(bounds_ptr + segment), 0), M)
         end = tl.minimum(tl.maximum(tl.load(bounds_ptr + segment + 1), begin), M)
-        # of the last step; begin - lanes without symbols
-        first = begin + ((end - begin + lanes - 1).to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32) * lanes - lanes
-        last = tl.maximum(first, begin)
-        ok, start, f, bits, raw = _fetch(last, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
-        while first >= begin:
-            here, s, g, b, r = ok, start, f, bits, raw
-            before = tl.maximum(first - lanes, begin)
-            ok, start, f, bits, raw = _fetch(before, end, lanes, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
+        steps = ((end - begin + lanes - 1).to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
+        i = begin + (steps - 1) * lanes + lane
+        ok = (lane < lanes) & (i < end) & (steps > 0)
+        start, f, reciprocal, bits, raw = _fetch(i, ok, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
+        while steps > 0:
+            here, s, g, m, b, r = ok, start, f, reciprocal, bits, raw
+            i -= lanes
+            steps -= 1
+            ok = (lane < lanes) & (steps > 0)
+            start, f, reciprocal, bits, raw = _fetch(i, ok, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
             if tl.max(b, 0) > 0:
-                x, at = _write(x, ((x >> 16) >> (16 - b)) > 0, at, 2 * M, words_ptr)
+                x, n = _write(x, ((x >> 16) >> (16 - b)) > 0, n, room, mine_ptr)
                 x = (x << b) | r
-            x, at = _write(x, here & ((x >> 16) >= g), at, 2 * M, words_ptr)
-            q = x // g
-            x = tl.where(here, (q << 16) + (x - q * g) + s, x)
-            first -= lanes
+            x, n = _write(x, here & ((x >> 16) >= g), n, room, mine_ptr)
+            q = tl.umulhi(x, m)
+            rest = x - q * g
+            more = rest >= g
+            q += more.to(tl.uint32)
+            rest = tl.where(more, rest - g, rest)
+            x = tl.where(here, (q << 16) + rest + s, x)
         segment -= 1
-    tl.store(n_words_ptr, tl.minimum(at, 2 * M))
-    tl.store(states_ptr + lane, x.to(tl.int64))
+    tl.store(written_ptr + lane, tl.minimum(n, room))
+    tl.store(heads_ptr + lane, x.to(tl.int64))
+    tl.store(heads_ptr + 2 * LANES + lane, tl.zeros((BLOCK,), tl.int64))
     tl.store(used_ptr, lanes)
 
 
 @triton.jit
-def _order(words_ptr, n_words_ptr, capacity, BLOCK: tl.constexpr):
-    """Reverses words[: n_words] in place, zeros behind. A program owns the pairs whose first word is in its block."""
-    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    n = tl.load(n_words_ptr)
-    pair = i < n >> 1
-    head = tl.load(words_ptr + i, mask=pair, other=0)
-    tail = tl.load(words_ptr + n - 1 - i, mask=pair, other=0)
-    tl.store(words_ptr + i, tail, mask=pair | ((i >= n) & (i < capacity)))
-    tl.store(words_ptr + n - 1 - i, head, mask=pair)
+def _put_together(
+    room_ptr,  # uint16 [ROOM]
+    written_ptr,  # int32 [LANES]
+    lanes_ptr,  # int32 [1]
+    words_ptr,  # uint16 [capacity]
+    n_words_ptr,  # int32 [1]
+    heads_ptr,  # int64 [3, LANES], the second row
+    ROOM,
+    capacity,
+    LANES: tl.constexpr,
+    BLOCK: tl.constexpr,
+    FILL: tl.constexpr,
+):
+    mine, lane = tl.program_id(0), tl.arange(0, LANES)
+    written = tl.load(written_ptr + lane)
+    end = tl.cumsum(written, 0)
+    total = tl.minimum(tl.sum(written, 0), capacity)
+    if mine >= LANES:
+        i = (mine - LANES) * FILL + tl.arange(0, FILL)
+        tl.store(words_ptr + i, tl.zeros((FILL,), tl.uint16), mask=(i >= total) & (i < capacity))
+        return
+    if mine == 0:
+        tl.store(n_words_ptr, total)
+        tl.store(heads_ptr + LANES + lane, tl.where((lane & 1) == 0, end - written, end - 1).to(tl.int64))
+    n = tl.load(written_ptr + mine)
+    at = tl.sum(tl.where(lane < mine, written, 0), 0)
+    source = mine * (ROOM.to(tl.uint32) // tl.load(lanes_ptr).to(tl.uint32)).to(tl.int32)
+    done = n * 0
+    while done < n:
+        i = done + tl.arange(0, BLOCK)
+        word = tl.load(room_ptr + source + tl.where((mine & 1) == 0, n - 1 - i, i), mask=i < n, other=0)
+        tl.store(words_ptr + at + i, word, mask=(i < n) & (at + i < capacity))
+        done += BLOCK
 
 
 def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor, out: tuple[Tensor, ...]) -> None:
     """Operands as in the contract, checked and contiguous, but for the values of `bounds`: those are clamped here."""
-    words, n_words, _, _ = out
+    words, n_words, heads, used = out
     M, S = len(symbols), len(bounds) - 1
-    sizes = {"LOG_BLOCK": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS}
-    _encode[(1,)](symbols, rows, bounds, cdf, lanes, *out, M, S, len(cdf), **sizes, **TILE)
-    _order[(triton.cdiv(2 * M, ORDER),)](words, n_words, 2 * M, BLOCK=ORDER, num_warps=4)
+    # a lane has at most one symbol of a segment more than its share, and a symbol at most two words
+    room = torch.empty(2 * M + 2 * S * MAX_LANES, dtype=torch.uint16, device=words.device)
+    written = torch.empty(MAX_LANES, dtype=torch.int32, device=words.device)
+    sizes = {"PROGRAMS": PROGRAMS, "LOG_LANES": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS}
+    coded = room, written, heads, used
+    _encode[(PROGRAMS,)](symbols, rows, bounds, cdf, lanes, *coded, M, S, len(cdf), len(room), **sizes, **TILE)
+    grid = (MAX_LANES + triton.cdiv(2 * M, FILL),)
+    together = room, written, used, words, n_words, heads
+    _put_together[grid](*together, len(room), 2 * M, LANES=MAX_LANES, FILL=FILL, **COPY)
