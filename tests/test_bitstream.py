@@ -79,7 +79,7 @@ def make_packets(n, keyint=4, seed=0):
         kind = FrameType.INTER if i % keyint else FrameType.KEY
         payload = bytes((i * 37 + j * 11 + seed) & 255 for j in range(i * 5 % 13))
         packets.append(Packet(kind, (i * 7 + seed) % 64, pts, payload, reset=i % 3 == 2))
-        pts += 1 + i % 2
+        pts += 1 + i // 2 % 2  # every second step is that of the frame before
     return packets
 
 
@@ -133,7 +133,7 @@ def patched(data, offset, value):
 
 
 def test_every_byte_by_hand():
-    """The file of two frames, assembled from the tables of docs/FORMAT.md alone."""
+    """The file of three frames, assembled from the tables of docs/FORMAT.md alone."""
     assert crc(b"123456789") == 0xE3069283
     fixed = (
         b"\x8eNVC\r\n\x1a\n\x01\x00\x00\x00" + bytes(8)
@@ -142,22 +142,26 @@ def test_every_byte_by_hand():
         + bytes([1, 32]) + struct.pack("<HI", 64, 4) + bytes(range(32)) + bytes(4)
     )  # fmt: skip
     assert len(fixed) == 108
-    key = bytes([0, 20, 3, 0, 0, 5, 0, 0])
-    inter = bytes([5, 63, 0, 0, 1, 0, 0, 0])
+    key = bytes([20, 0, 3, 0, 0, 5])
+    reset = bytes([63, 5, 0, 0, 1, 0])
+    short = bytes([64 + 9, 0x80 | 44, 2])
     chain0 = crc(fixed)
     chain1 = crc(struct.pack("<Iq", 0, -4) + key + b"hello", chain0)
-    chain2 = crc(struct.pack("<Iq", 1, 65532) + inter, chain1)
-    packets = key + struct.pack("<I", chain1) + b"hello" + inter + struct.pack("<I", chain2)
+    chain2 = crc(struct.pack("<Iq", 1, 65532) + reset, chain1)
+    chain3 = crc(struct.pack("<Iq", 2, 131068) + short + bytes(300), chain2)
+    packets = key + struct.pack("<I", chain1) + b"hello" + reset + struct.pack("<I", chain2)
+    packets += short + struct.pack("<I", chain3) + bytes(300)
     at = 128 + len(packets)
-    index = b"\xff\0\0\0" + struct.pack("<II", 1, chain2) + struct.pack("<IIqQ", 0, chain0, -4, 128)
-    trailer = struct.pack("<QQQI", at, 2, 65536 * 2, 0)
+    index = b"\xff\0\0\0" + struct.pack("<II", 1, chain3) + struct.pack("<IIqQ", 0, chain0, -4, 128)
+    trailer = struct.pack("<QQQI", at, 3, 65536 * 3, 0)
     tail = index + struct.pack("<I", crc(index)) + trailer + struct.pack("<I", crc(trailer)) + b"\x8eEND\r\n\x1a\n"
 
     frames = [
         Packet(FrameType.KEY, 20, -4, b"hello"),
         Packet(FrameType.INTER, 63, -4 + 65536, b"", reset=True),
+        Packet(FrameType.INTER, 9, -4 + 2 * 65536, bytes(300)),
     ]
-    assert write(frames) == signed(fixed + struct.pack("<QQ", 2, at) + bytes(4)) + packets + tail
+    assert write(frames) == signed(fixed + struct.pack("<QQ", 3, at) + bytes(4)) + packets + tail
     assert write(frames, Pipe()) == signed(fixed + bytes(20)) + packets + tail
 
 
@@ -174,7 +178,8 @@ def test_round_trip(n, file):
         assert [(i.frame, i.type, i.reset, i.qp, i.pts, i.size) for i in infos] == [
             (f, p.type, p.reset, p.qp, p.pts, len(p.payload)) for f, p in enumerate(packets)
         ]
-        assert all(data[i.offset + 12 :].startswith(packets[i.frame].payload) for i in infos)
+        assert all(data[i.end - i.size : i.end] == packets[i.frame].payload for i in infos)
+        assert [i.offset for i in infos] == [128, *(i.end for i in infos)][: len(infos)]
 
 
 def test_what_is_known_before_reading():
@@ -275,7 +280,7 @@ def test_truncation_at_every_byte(file):
     packets = make_packets(9)
     for sink in (io.BytesIO(), Pipe()):
         data = write(packets, sink)
-        ends = [i.offset + 12 + i.size for i in Reader(io.BytesIO(data)).scan()]
+        ends = [i.end for i in Reader(io.BytesIO(data)).scan()]
         for size in range(len(data)):
             got, error = read(data[:size], file)
             whole = sum(end <= size for end in ends)
@@ -289,7 +294,7 @@ def test_every_bit_flip_is_detected(file):
     packets = make_packets(6)
     for sink in (io.BytesIO(), Pipe()):
         data = write(packets, sink)
-        ends = [i.offset + 12 + i.size for i in Reader(io.BytesIO(data)).scan()]
+        ends = [i.end for i in Reader(io.BytesIO(data)).scan()]
         for bit in range(len(data) * 8):
             bad = bytearray(data)
             bad[bit >> 3] ^= 1 << (bit & 7)
@@ -388,7 +393,7 @@ def test_limits():
 
 def test_a_length_that_lies_costs_no_memory():
     head = write([], close=False)
-    data = head + struct.pack("<Q", ((1 << 24) - 1) << 40) + bytes(4)
+    data = head + bytes(5) + b"\xff\xff\xff\x07" + bytes(4)
     count = head + struct.pack("<3I", 0xFF, (1 << 32) - 1, 0) + bytes(TRAILER)
     count = patched(count, 116, struct.pack("<Q", 128))
     tracemalloc.start()
@@ -505,7 +510,7 @@ def test_entry_for_an_inter_frame_is_refused():
     packets = make_packets(9, keyint=20)
     data = write(packets)
     infos = list(Reader(io.BytesIO(data)).scan())
-    chain = data[infos[4].offset + 8 : infos[4].offset + 12]
+    chain = data[infos[4].end - infos[4].size - 4 :][:4]
     at = len(data) - TRAILER - 4 - 12 - ENTRY
     entry = struct.pack("<I", 5) + chain + struct.pack("<qQ", infos[5].pts, infos[5].offset)
     index = data[at : at + 4] + b"\2\0\0\0" + data[at + 8 : at + 12 + ENTRY] + entry
@@ -517,9 +522,51 @@ def test_entry_for_an_inter_frame_is_refused():
 
 def test_stream_must_begin_with_a_keyframe():
     head = write([], close=False)
-    word = bytes([1]) + bytes(7)
-    data = head + word + struct.pack("<I", crc(struct.pack("<Iq", 0, -7) + word, crc(head[:108])))
-    assert "not the keyframe" in str(read(data)[1])
+    for word in (bytes([0, 1]) + bytes(4), bytes([64, 0])):
+        data = head + word + struct.pack("<I", crc(struct.pack("<Iq", 0, -7) + word, crc(head[:108])))
+        assert "not the keyframe" in str(read(data)[1])
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        (bytes([128, 0, 0, 0, 0, 0]), "reserved"),
+        (bytes([0, 2, 0, 0, 0, 0]), "reserved"),
+        (bytes([0, 8, 0, 0, 0, 0]), "reserved"),
+        (bytes([0, 0, 0, 0, 0, 128, 0]), "length"),
+        (bytes([0, 0, 0, 0, 0, 129, 128, 0]), "length"),
+        (bytes([0, 0, 0, 0, 0, 128, 128, 128, 128]), "length"),
+        (bytes([0, 0, 0, 0, 0, 128, 128, 128, 8]), "limit"),
+    ],
+    ids=["top bit", "type 2", "flag", "two bytes for 0", "three bytes for 1", "five bytes", "16 MiB"],
+)
+def test_heads_that_no_writer_makes_are_refused(word, words):
+    head = write([], close=False)
+    data = head + word + struct.pack("<I", crc(struct.pack("<Iq", 0, -7) + word, crc(head[:108]))) + bytes(20)
+    for file in (io.BytesIO, Pipe):
+        got, error = read(data, file)
+        assert got == []
+        assert words in str(error)
+
+
+def test_a_frame_like_the_one_before_has_a_short_head():
+    """Six bytes; what the short head cannot say makes a long one, of ten."""
+    frame = Packet(FrameType.INTER, 5, 20, b"")
+    first = [Packet(FrameType.KEY, 0, 0, b""), Packet(FrameType.INTER, 0, 10, b"")]
+    for last, size in (
+        (frame, 6),
+        (replace(frame, qp=63), 6),
+        (replace(frame, payload=bytes(127)), 6),
+        (replace(frame, payload=bytes(128)), 7),
+        (replace(frame, payload=bytes(1 << 14)), 8),
+        (replace(frame, payload=bytes((1 << 24) - 1)), 9),
+        (replace(frame, reset=True), 10),
+        (replace(frame, pts=21), 10),
+        (replace(frame, type=FrameType.KEY), 10),
+        (replace(frame, type=FrameType.KEY, payload=bytes((1 << 24) - 1)), 13),
+    ):
+        info = list(Reader(io.BytesIO(write([*first, last]))).scan())[-1]
+        assert info.end - info.offset - info.size == size
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class WatchedPipe(Watched):
 def offsets(data):
     """Where each packet starts, and where the index does."""
     infos = list(Reader(io.BytesIO(data)).scan())
-    return [i.offset for i in infos] + [infos[-1].offset + 12 + infos[-1].size]
+    return [i.offset for i in infos] + [infos[-1].end]
 
 
 def flip(rng, data, other, at):
@@ -174,16 +174,20 @@ def forge(rng):
         head[i : i + size] = wild(rng, 8 * size).to_bytes(size, "little")
     fixed = bytes(head[:108])
     body, entries, chain, pts = bytearray(), [], crc(fixed), struct.unpack_from("<q", fixed, 56)[0]
-    n = rng.randrange(12)
+    n, delta = rng.randrange(12), 0
     for i in range(n):
         payload = rng.randbytes(rng.randrange(20))
-        kind, delta = int(rng.random() < 0.6 and i > 0), lie(24, 1)
-        word = lie(8, kind, 0.02) | lie(8, 30, 0.02) << 8 | delta << 16 | lie(24, len(payload), 0.02) << 40
-        pts += delta
+        kind, step = int(rng.random() < 0.6 and i > 0), delta
+        size = bytes([lie(8, len(payload), 0.02)]) + bytes(rng.choice((0, 0, 0, 0, 2)))
+        head_of = bytes([lie(8, 64 + 30, 0.02)]) + size
+        if not kind or rng.random() < 0.5:
+            step = lie(24, 1)
+            head_of = bytes([lie(8, 30, 0.02), lie(8, kind, 0.02)]) + step.to_bytes(3, "little") + size
+        pts, delta = pts + step, step
         if not kind or rng.random() < 0.1:
             entries.append((lie(32, i), lie(32, chain), lie(64, pts & (1 << 64) - 1), lie(64, 128 + len(body))))
-        chain = crc(struct.pack("<IQQ", i, pts & (1 << 64) - 1, word) + payload, chain)
-        body += struct.pack("<QI", word, chain) + payload
+        chain = crc(struct.pack("<IQ", i, pts & (1 << 64) - 1) + head_of + payload, chain)
+        body += head_of + struct.pack("<I", chain) + payload
     at = 128 + len(body)
     index = struct.pack("<3I", lie(32, 255, 0.02), lie(32, len(entries)), chain)
     index += b"".join(struct.pack("<IIQQ", *e) for e in entries)

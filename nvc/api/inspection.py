@@ -6,7 +6,7 @@ from fractions import Fraction
 from nvc.api.results import playing_time
 from nvc.api.streamfile import Path, open_stream
 from nvc.bitstream import BitstreamError, FrameType, PacketInfo, Reader, StreamHeader
-from nvc.bitstream.layout import HEADER, PACKET, tail_size
+from nvc.bitstream.layout import HEADER, tail_size
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,7 @@ class StreamInfo:
     @property
     def size(self) -> int:
         """Bytes of the header, the sound packets and, if nothing is damaged, the index."""
-        end = HEADER.size
-        if self.packets:
-            end = self.packets[-1].offset + PACKET.size + self.packets[-1].size
+        end = self.packets[-1].end if self.packets else HEADER.size
         return end if self.damage is not None else end + tail_size(self.keyframes)
 
     @property

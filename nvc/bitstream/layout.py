@@ -13,12 +13,15 @@ HEADER = Struct("<8s2BH 4I 6BH 2H 4I q 2BHI 32sI 2Q I")
 HEADER_FIXED = 108  # bytes known when the stream is opened; the rest is patched when it is closed
 HEADER_CRC = 124
 
-# One u64: flags (8 bits), QP (8), pts delta (24), payload length (24); then the chained CRC.
-PACKET = Struct("<QI")
-PACKET_CHECKED = Struct("<IqQ")  # frame number, pts, that u64: the CRC covers them before the payload
+# QP and SHORT_BIT; unless that is set, flags (8 bits) and pts delta (24); then length of the payload and chained CRC.
+QP_BITS = 0b111111
+SHORT_BIT = 0b1000000
+LENGTH_BYTES = 4  # of a payload length at most
+PACKET_CRC = Struct("<I")
+PACKET_CHECKED = Struct("<Iq")  # frame number, pts: the CRC covers them before head and payload
 FRAME_TYPE_BITS = 0b011
 RESET_BIT = 0b100
-INDEX_MARK = 0xFF  # takes the place of a packet's flags
+INDEX_MARK = 0xFF  # takes the place of a packet's first byte
 
 INDEX_HEAD = Struct("<3I")  # mark and three zero bytes, number of entries, chain after the last packet
 INDEX_ENTRY = Struct("<2IqQ")  # frame, chain before its packet, pts, offset

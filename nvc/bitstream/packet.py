@@ -1,11 +1,11 @@
-"""Packets: one coded frame each, with 12 bytes in front. The payload is opaque to this package."""
+"""Packets: one coded frame each, with 6 to 13 bytes in front. The payload is opaque to this package."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from nvc.bitstream.errors import DamagedStream
-from nvc.bitstream.layout import FRAME_TYPE_BITS, MAX_QP, RESET_BIT
+from nvc.bitstream.layout import FRAME_TYPE_BITS, LENGTH_BYTES, MAX_QP, PACKET_CRC, QP_BITS, RESET_BIT, SHORT_BIT
 
 
 class FrameType(IntEnum):
@@ -34,7 +34,7 @@ class Packet:
 
 
 class PacketInfo(NamedTuple):
-    """A packet without its payload: `size` is the payload's, `offset` that of the packet in the stream, in bytes."""
+    """A packet without its payload, in bytes: `size` is the payload's, the packet takes `offset` .. `end` - 1."""
 
     frame: int
     type: FrameType
@@ -43,10 +43,14 @@ class PacketInfo(NamedTuple):
     pts: int
     size: int
     offset: int
+    end: int
 
 
 class Head(NamedTuple):
-    """The first eight bytes of a packet as one integer; `delta` is the step in pts, `size` the payload's length."""
+    """What is in front of a payload; `delta` is the step in pts, `size` the payload's length.
+
+    An inter frame whose step is that of the frame before, and which resets nothing, has a short head.
+    """
 
     type: FrameType
     reset: bool
@@ -54,20 +58,42 @@ class Head(NamedTuple):
     delta: int
     size: int
 
-    def pack(self) -> int:
-        flags = self.type | (RESET_BIT if self.reset else 0)
-        return flags | self.qp << 8 | self.delta << 16 | self.size << 40
+    def pack(self, before: int) -> bytes:
+        """All but the CRC; `before` is the step of the frame before."""
+        if self.type == FrameType.INTER and not self.reset and self.delta == before:
+            start = bytes([self.qp | SHORT_BIT])
+        else:
+            flags = self.type | (RESET_BIT if self.reset else 0)
+            start = bytes([self.qp, flags]) + self.delta.to_bytes(3, "little")
+        size, length = self.size, bytearray()
+        while size > 127:
+            length.append(size & 127 | 128)
+            size >>= 7
+        return start + bytes([*length, size])
 
     @classmethod
-    def unpack(cls, word: int, frame: int) -> "Head":
-        """Raises DamagedStream for a reserved bit or value; `frame` is the packet's number."""
-        flags, qp = word & 0xFF, word >> 8 & 0xFF
-        kind = flags & FRAME_TYPE_BITS
-        if flags & ~(FRAME_TYPE_BITS | RESET_BIT) or kind > FrameType.INTER or qp > MAX_QP:
+    def unpack(cls, data: bytes, before: int, frame: int) -> "Head":
+        """From all but the CRC, as long as `head_size` says. Raises DamagedStream; `frame` is the packet's number."""
+        qp, short = data[0] & QP_BITS, data[0] & SHORT_BIT
+        flags, delta, length = (FrameType.INTER, before, data[1:]) if short else (data[1], peek_delta(data), data[5:])
+        kind, size = flags & FRAME_TYPE_BITS, sum((byte & 127) << 7 * i for i, byte in enumerate(length))
+        if data[0] & ~(QP_BITS | SHORT_BIT) or flags & ~(FRAME_TYPE_BITS | RESET_BIT) or kind > FrameType.INTER:
             raise DamagedStream(f"The packet of frame {frame} is damaged: a reserved value is set.", frame)
-        return cls(FrameType(kind), bool(flags & RESET_BIT), qp, word >> 16 & 0xFFFFFF, word >> 40)
+        if length[-1] > 127 or (len(length) > 1 and not length[-1]):
+            raise DamagedStream(f"The packet of frame {frame} is damaged: its length is none.", frame)
+        return cls(FrameType(kind), bool(flags & RESET_BIT), qp, delta, size)
+
+
+def head_size(data: bytes) -> int:
+    """Bytes in front of the payload, the CRC included, as far as these first bytes of a packet tell: of a whole head
+    its size, of less than that a number of bytes that it has at least."""
+    start = 1 if data and data[0] & SHORT_BIT else 5
+    length = 1
+    while length < LENGTH_BYTES and data[start + length - 1 : start + length] > b"\x7f":
+        length += 1
+    return start + length + PACKET_CRC.size
 
 
 def peek_delta(head: bytes) -> int:
-    """The step in pts from a packet's first bytes, unchecked."""
+    """The step in pts from the first bytes of a packet that has no short head, unchecked."""
     return int.from_bytes(head[2:5], "little")

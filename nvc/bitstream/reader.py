@@ -7,9 +7,9 @@ from typing import BinaryIO, Self
 from nvc.bitstream.errors import BitstreamError, DamagedStream, LimitExceeded
 from nvc.bitstream.header import StreamHeader
 from nvc.bitstream.index import Tail
-from nvc.bitstream.layout import HEADER, INDEX_HEAD, INDEX_MARK, MAX_FRAMES, PACKET, TRAILER, tail_size
+from nvc.bitstream.layout import HEADER, INDEX_HEAD, INDEX_MARK, MAX_FRAMES, PACKET_CRC, TRAILER, tail_size
 from nvc.bitstream.limits import DEFAULT_LIMITS, Limits
-from nvc.bitstream.packet import FrameType, Head, Packet, PacketInfo, peek_delta
+from nvc.bitstream.packet import FrameType, Head, Packet, PacketInfo, head_size, peek_delta
 from nvc.bitstream.track import Track
 
 _PIECE = 1 << 20  # a damaged length must not make us allocate more than the file holds
@@ -72,8 +72,9 @@ class Reader:
         """Summaries of the packets from here to the end, each checked like a packet that is read."""
         frame, offset = self._track.frame, self._track.offset
         for p in self:
-            yield PacketInfo(frame, p.type, p.reset, p.qp, p.pts, len(p.payload), offset)
-            frame, offset = self._track.frame, self._track.offset
+            end = self._track.offset
+            yield PacketInfo(frame, p.type, p.reset, p.qp, p.pts, len(p.payload), offset, end)
+            frame, offset = self._track.frame, end
 
     def seek_frame(self, n: int) -> int:
         """Continue at the last keyframe at or before frame `n`; returns its number.
@@ -93,7 +94,7 @@ class Reader:
             raise ValueError(f"there is no frame {n} in a stream of {frames} frames")
         i = index.find(n)
         self._file.seek(self._base + index[i].offset)
-        delta = peek_delta(self._read(PACKET.size))
+        delta = peek_delta(self._read(5))
         self._file.seek(self._base + index[i].offset)
         self._track.rewind(index, i, delta)
         self._failure, self._ended, self._key_due = None, False, True
@@ -102,16 +103,20 @@ class Reader:
     def _next(self) -> Packet | None:
         """The next packet, or None after a sound end."""
         track = self._track
-        first = self._read(PACKET.size)
+        first = self._read(1)
         # a false index may lead a seek to a byte like the mark, but behind a seek comes a keyframe and no index
         sought = self._key_due and track.frame > 0
-        if first[:1] == INDEX_MARK.to_bytes() and not sought:
+        if first == INDEX_MARK.to_bytes() and not sought:
             self._check_tail(first)
             return None
-        if len(first) < PACKET.size:
-            raise self._truncated()
-        word, crc = PACKET.unpack(first)
-        head = Head.unpack(word, track.frame)
+        while (missing := head_size(first) - len(first)) > 0:
+            piece = self._read(missing)
+            if not piece:
+                raise self._truncated()
+            first += piece
+        packed = first[: -PACKET_CRC.size]
+        (crc,) = PACKET_CRC.unpack(first[-PACKET_CRC.size :])
+        head = Head.unpack(packed, track.delta, track.frame)
         if self._key_due and head.type != FrameType.KEY:
             raise DamagedStream(f"The packet of frame {track.frame} is not the keyframe it must be.", track.frame)
         if track.frame == MAX_FRAMES:
@@ -120,12 +125,12 @@ class Reader:
         payload = self._read(head.size)
         if len(payload) < head.size:
             raise self._truncated()
-        if track.checksum(head, payload) != crc:
+        if track.checksum(head.delta, packed, payload) != crc:
             raise DamagedStream(
                 f"The packet of frame {track.frame} is damaged: its checksum does not match.", track.frame
             )
         self._limits.check_keyframes(len(track.index) + (head.type == FrameType.KEY))
-        track.advance(head, crc)
+        track.advance(head, packed, crc)
         self._key_due = False
         return Packet(head.type, head.qp, track.pts, payload, head.reset)
 

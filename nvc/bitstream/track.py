@@ -2,7 +2,7 @@
 
 from nvc.bitstream.header import StreamHeader, chain_seed
 from nvc.bitstream.index import Entry, Index, Tail
-from nvc.bitstream.layout import HEADER, PACKET, PACKET_CHECKED, crc32c
+from nvc.bitstream.layout import HEADER, PACKET_CHECKED, PACKET_CRC, crc32c
 from nvc.bitstream.packet import FrameType, Head
 
 
@@ -21,19 +21,19 @@ class Track:
         self.delta = 0
         self.index = Index()
 
-    def checksum(self, head: Head, payload: bytes) -> int:
+    def checksum(self, delta: int, head: bytes, payload: bytes) -> int:
         """The CRC that the next packet must carry. It covers frame number and pts, so no index can lie."""
-        checked = PACKET_CHECKED.pack(self.frame, self.pts + head.delta, head.pack())
-        return crc32c(payload, crc32c(checked, self.chain))
+        checked = PACKET_CHECKED.pack(self.frame, self.pts + delta)
+        return crc32c(payload, crc32c(checked + head, self.chain))
 
-    def advance(self, head: Head, chain: int) -> None:
-        """Step over a packet whose checksum is `chain`."""
+    def advance(self, head: Head, packed: bytes, chain: int) -> None:
+        """Step over a packet whose head is `packed` and whose checksum is `chain`."""
         self.pts += head.delta
         if head.type == FrameType.KEY:
             self.index.append(Entry(self.frame, self.chain, self.pts, self.offset))
         self.delta = head.delta
         self.chain = chain
-        self.offset += PACKET.size + head.size
+        self.offset += len(packed) + PACKET_CRC.size + head.size
         self.frame += 1
 
     def rewind(self, index: Index, i: int, delta: int) -> None:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from nvc.bitstream.header import StreamHeader
-from nvc.bitstream.layout import MAX_FRAMES, MAX_PAYLOAD, MAX_PTS_DELTA, PACKET
+from nvc.bitstream.layout import MAX_FRAMES, MAX_PAYLOAD, MAX_PTS_DELTA, PACKET_CRC
 from nvc.bitstream.packet import FrameType, Head, Packet
 from nvc.bitstream.track import Track
 
@@ -54,11 +54,12 @@ class Writer:
             raise ValueError(f"the payload has {len(payload)} bytes, more than {MAX_PAYLOAD}")
 
         head = Head(packet.type, packet.reset, packet.qp, delta, len(payload))
-        chain = track.checksum(head, payload)
+        packed = head.pack(track.delta)
+        chain = track.checksum(delta, packed, payload)
         self._open = False
-        self._put(PACKET.pack(head.pack(), chain) + payload)
+        self._put(packed + PACKET_CRC.pack(chain) + payload)
         self._open = True
-        track.advance(head, chain)
+        track.advance(head, packed, chain)
 
     def close(self) -> None:
         """Write index and trailer and, where the file can seek, complete the header. Does nothing the second time, or
