@@ -139,8 +139,22 @@ def test_block_may_write_over_its_stream(case, pytestconfig):
     kernel = TABLE["block_s16"]
     args = kernel.make(case, Fill("uniform", pytestconfig.getoption("--seed")))
     want = kernel.reference(**args)
-    assert kernel.cpu(**args, out=args["x"]) is args["x"]
+    if case[3]:
+        want, after = want
+        out = args["x"], torch.empty_like(after)
+        assert kernel.cpu(**args, out=out) == out
+        assert torch.equal(out[1], after)
+    else:
+        assert kernel.cpu(**args, out=args["x"]) is args["x"]
     assert torch.equal(args["x"], want)
+
+
+def test_block_refuses_half_a_layer():
+    kernel = TABLE["block_s16"]
+    args = kernel.make((3, 2, 34, 17), Fill("uniform", 0))
+    for key in ("w_next", "bias_next", "mult_next"):
+        with pytest.raises(ValueError, match="come together"):
+            kernel.cpu(**args | {key: None})
 
 
 @pytest.mark.parametrize("n", [0, 1, 16, 17, 100])

@@ -1,12 +1,15 @@
 """The cpu twin of block_s16: in tiles where the CPU has the vector instructions, else layer by layer."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
+from nvc.kernels import _gemm as gemm
 from nvc.kernels._fixed import clamp8, clamp16, compiled, requant, store_u8, view
 from nvc.kernels._gemm import TILE_ROWS, prepare
 from nvc.kernels._pool import even, parallel, scratch
-from nvc.kernels._vnni import TILE, layer_group, layer_residual, layer_viewed
+from nvc.kernels._vnni import TILE, layer_group, layer_residual, layer_u8, layer_viewed
 from nvc.kernels._vnni_inputs import depthwise64
 
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache
@@ -64,16 +67,10 @@ def _group(acc, bias, mult, s, n):
 
 
 @compiled
-def _residual(acc, bias, mult, x1, out):
-    for p in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            out[p, c] = clamp16(np.int32(x1[p, c]) + requant(acc[p, c], bias[c], mult[c]))
-
-
-@compiled
-def _tiles(h, x, w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down, d, a, x1, out, begin, end):
+def _tiles(layers, following, h, x, d, a, x1, out, after, begin, end):
     H, W, K = h.shape
     C = 2 * K
+    (w_dw, t_dw), (w_proj, t_proj), (w_up, t_up), (w_down, t_down) = layers
     for p in range(begin, end, TILE_ROWS):
         n = min(TILE_ROWS, end - p)
         done = 0
@@ -91,36 +88,45 @@ def _tiles(h, x, w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down, d, a, x
             done += run
         layer_viewed(d, 0, K, n, w_proj, K, t_proj, C, x1, 0, C, x, p * C, C, a, 0, C)
         layer_group(a, 0, C, n, w_up, C, t_up, 2 * C, d, 0, K)
-        layer_residual(d, 0, K, n, w_down, K, t_down, C, out, p * C, C, x1, 0, C)
+        if following is None:
+            layer_residual(d, 0, K, n, w_down, K, t_down, C, out, p * C, C, x1, 0, C)
+        else:
+            w, table = following
+            N = after.shape[1]
+            layer_viewed(d, 0, K, n, w_down, K, t_down, C, out, p * C, C, x1, 0, C, a, 0, C)
+            layer_u8(a, 0, C, n, w, C, table, N, after, p * N, N)
 
 
-def run(h, x, dw, proj, up, down, out):
-    """Operands as in the contract, checked; each layer is (weights, bias, multiplier)."""
+def run(h, x, dw, proj, up, down, following, out, after):
+    """Operands as in the contract, checked; each layer is (weights, bias, multiplier), None for what is not there."""
     H, W, C = x.shape
     K = C >> 1
     hs, xs, os = h.numpy(), x.reshape(-1, C).numpy(), out.view(-1, C).numpy()
+    afters: Any = None if after is None else after.view(H * W, -1).numpy()
     rows = even(H * W, CHUNK)
-    layers = (
+    layers = [
         prepare("depthwise", *dw),
         prepare("s16", *proj),
         prepare("group", *up, views=C),
         prepare("s16", *down),
-    )
-    packed = [operand for layer in layers if layer is not None for operand in (layer.w, layer.tables[0])]
-    if len(packed) == 2 * len(layers):
-        w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down = packed
+    ]
+    if after is not None:
+        layers.append(prepare("u8", *following, views=C))
+    packed = tuple((layer.w, layer.tables[0]) for layer in layers if layer is not None)
+    if len(packed) == len(layers):
 
         def tiles(begin, end):
             _, d = scratch("half", (TILE_ROWS, K), torch.int8)
-            _, a_np = scratch("a", (TILE_ROWS, C), torch.int8)
-            _, x1_np = scratch("x1", (TILE_ROWS, C), torch.int16)
-            _tiles(hs, xs, w_dw, t_dw, w_proj, t_proj, w_up, t_up, w_down, t_down, d, a_np, x1_np, os, begin, end)
+            _, a = scratch("a", (TILE_ROWS, C), torch.int8)
+            _, x1 = scratch("x1", (TILE_ROWS, C), torch.int16)
+            last = None if after is None else packed[4]
+            _tiles(packed[:4], last, hs, xs, d, a, x1, os, afters, begin, end)
 
         parallel(tiles, H * W, rows)
         return
     t_proj, t_up, t_down = (w.t() for w, _, _ in (proj, up, down))
     rq_dw, rq_proj, rq_up, rq_down = ((b[0].numpy(), m[0].numpy()) for _, b, m in (dw, proj, up, down))
-    taps = dw[0].numpy()
+    taps, (w_next, bias_next, mult_next) = dw[0].numpy(), following
 
     def chunk(begin, end):
         half, half_np = scratch("half", (rows, K), torch.int8)
@@ -135,6 +141,8 @@ def run(h, x, dw, proj, up, down, out):
         torch._int_mm(a, t_up, out=wide)
         _group(wide_np, *rq_up, half_np, end - begin)
         torch._int_mm(half, t_down, out=acc)
-        _residual(acc_np, *rq_down, x1_np, os[begin:end])
+        _residual_view(acc_np, *rq_down, x1_np[: end - begin], os[begin:end], a_np)
+        if after is not None:
+            gemm.u8(a, end - begin, w_next, bias_next, mult_next, 0, afters[begin:end])
 
     parallel(chunk, H * W, rows)

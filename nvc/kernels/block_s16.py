@@ -1,4 +1,5 @@
-"""Second half of a block: depthwise 3x3, pointwise, residual; then a gated-sum feed-forward with its residual.
+"""Second half of a block: depthwise 3x3, pointwise, residual; then a gated-sum feed-forward with its residual. And, if
+there is one, the pointwise layer that reads the stream next, as `conv1x1_u8` would: the first half of the next block.
 
 With K = C / 2, view(v) = clamp((v + 4) >> 3, -128, 127) and rq(acc, n) = ((acc + bias[n]) * mult[n] + 2^32) >> 33:
 
@@ -7,6 +8,7 @@ With K = C / 2, view(v) = clamp((v + 4) >> 3, -128, 127) and rq(acc, n) = ((acc 
     g[p, j]   = sum_c view(x1[p, c]) * w_up[j, c] + bias_up[j]
     s[p, k]   = clamp((sum_i max(g[p, i K + k], 0) * mult_up[k] + 2^32) >> 33, 0, 255) - 128      i = 0..3
     out[p, c] = clamp16(x1[p, c] + rq_down(sum_k s[p, k] * w_down[c, k]))
+    next[p, n] = clamp(rq_next(sum_c view(out[p, c]) * w_next[n, c]), 0, 255) - 128
 
     name       shape        dtype   range
     h          [H, W, K]    int8    full, u - 128
@@ -17,7 +19,9 @@ With K = C / 2, view(v) = clamp((v + 4) >> 3, -128, 127) and rq(acc, n) = ((acc 
     w_proj     [C, K]       int8    -63 .. 63;   bias_proj, mult_proj [1, C] as above
     w_up       [2 C, C]     int8    -63 .. 63;   bias_up [1, 2 C], mult_up [1, K] as above
     w_down     [C, K]       int8    -63 .. 63;   bias_down, mult_down [1, C] as above
-    out        [H, W, C]    int16   full; may be x itself
+    w_next     [N, C]       int8    -63 .. 63;   bias_next, mult_next [1, N] as above; or all three None
+    -> out     [H, W, C]    int16   full; may be x itself
+       next    [H, W, N]    int8    full; not h: a pair with `out`, which is the result alone without w_next
 
 Bounds (C even, C <= 1024, checked; the others by the exporter):
     |d w|, |view w|, |s w| < 2^13, |sum| < 2^23, |sum + bias| < 2^27     -> int32 accumulators
@@ -32,28 +36,45 @@ from torch import Tensor
 from nvc.kernels import _block_cpu
 from nvc.kernels import _operands as ops
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels.conv1x1_u8 import conv1x1_u8
 from nvc.kernels.gpu import block_s16 as gpu
 
 MAX_C = 1024
 
 
-def _check(h, x, dw, proj, up, down):
+def _check(h, x, dw, proj, up, down, following):
     H, W, C = x.shape
     K = C >> 1
     if C & 1 or not 4 <= C <= MAX_C:
         raise ValueError(f"block_s16: C={C} is odd or outside 4..{MAX_C}; the accumulator bounds would not hold")
     ops.expect("block_s16: h", h, (H, W, K), torch.int8)
     ops.expect("block_s16: x", x, (H, W, C), torch.int16)
-    sizes = (
+    sizes = [
         ("dw", dw, (9, K), K, K),
         ("proj", proj, (C, K), C, C),
         ("up", up, (2 * C, C), 2 * C, K),
         ("down", down, (C, K), C, C),
-    )
+    ]
+    if len({t is None for t in following}) > 1:
+        raise ValueError("block_s16: w_next, bias_next and mult_next come together")
+    if following[0] is not None:
+        N = following[0].shape[0]
+        sizes.append(("next", following, (N, C), N, N))
     for layer, (w, bias, mult), shape, n_bias, n_mult in sizes:
         ops.expect(f"block_s16: w_{layer}", w, shape, torch.int8)
         ops.expect(f"block_s16: bias_{layer}", bias, (1, n_bias), torch.int32)
         ops.expect(f"block_s16: mult_{layer}", mult, (1, n_mult), torch.int32)
+
+
+def _outputs(
+    x: Tensor, w_next: Tensor | None, out: Tensor | tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor | None]:
+    """(stream, what the next layer makes of it or None)."""
+    stream, after = out if isinstance(out, tuple) else (out, None)
+    stream = ops.output("block_s16", stream, tuple(x.shape), torch.int16, x.device)
+    if w_next is not None:
+        after = ops.output("block_s16", after, (*x.shape[:2], len(w_next)), torch.int8, x.device)
+    return stream, after
 
 
 def _rq(acc: Tensor, bias: Tensor, mult: Tensor) -> Tensor:
@@ -99,15 +120,19 @@ def reference(
     w_down: Tensor,
     bias_down: Tensor,
     mult_down: Tensor,
-) -> Tensor:
+    w_next: Tensor | None = None,
+    bias_next: Tensor | None = None,
+    mult_next: Tensor | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
     dw, proj = (w_dw, bias_dw, mult_dw), (w_proj, bias_proj, mult_proj)
     up, down = (w_up, bias_up, mult_up), (w_down, bias_down, mult_down)
-    _check(h, x, dw, proj, up, down)
+    following = w_next, bias_next, mult_next
+    _check(h, x, dw, proj, up, down, following)
     d = _rq(_taps(h, w_dw), bias_dw, mult_dw).clamp(-128, 127)
     x1 = (x + _rq(d @ w_proj.long().T, bias_proj, mult_proj)).clamp(-32768, 32767)
     s = _grouped(_gates(x1, w_up), bias_up, mult_up)
-    y = (x1 + _rq(s @ w_down.long().T, bias_down, mult_down)).clamp(-32768, 32767)
-    return y.to(torch.int16)
+    y = (x1 + _rq(s @ w_down.long().T, bias_down, mult_down)).clamp(-32768, 32767).to(torch.int16)
+    return y if w_next is None else (y, conv1x1_u8.reference(y, w_next, bias_next, mult_next))
 
 
 def cpu(
@@ -125,15 +150,19 @@ def cpu(
     w_down: Tensor,
     bias_down: Tensor,
     mult_down: Tensor,
+    w_next: Tensor | None = None,
+    bias_next: Tensor | None = None,
+    mult_next: Tensor | None = None,
     *,
-    out: Tensor | None = None,
-) -> Tensor:
+    out: Tensor | tuple[Tensor, Tensor] | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
     dw, proj = (w_dw, bias_dw, mult_dw), (w_proj, bias_proj, mult_proj)
     up, down = (w_up, bias_up, mult_up), (w_down, bias_down, mult_down)
-    _check(h, x, dw, proj, up, down)
-    out = ops.output("block_s16", out, tuple(x.shape), torch.int16, x.device)
-    _block_cpu.run(h, x, dw, proj, up, down, out)
-    return out
+    following = w_next, bias_next, mult_next
+    _check(h, x, dw, proj, up, down, following)
+    outputs = _outputs(x, w_next, out)
+    _block_cpu.run(h, x, dw, proj, up, down, following, *outputs)
+    return outputs[0] if outputs[1] is None else (outputs[0], outputs[1])
 
 
 def launch(
@@ -151,17 +180,21 @@ def launch(
     w_down: Tensor,
     bias_down: Tensor,
     mult_down: Tensor,
+    w_next: Tensor | None = None,
+    bias_next: Tensor | None = None,
+    mult_next: Tensor | None = None,
     *,
-    out: Tensor | None = None,
-) -> Tensor:
+    out: Tensor | tuple[Tensor, Tensor] | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
     dw, proj = (w_dw, bias_dw, mult_dw), (w_proj, bias_proj, mult_proj)
     up, down = (w_up, bias_up, mult_up), (w_down, bias_down, mult_down)
-    _check(h, x, dw, proj, up, down)
-    out = ops.output("block_s16", out, tuple(x.shape), torch.int16, x.device)
-    tables = (*dw, *proj, *up, *down)
-    ops.expect_launchable("block_s16", h, x, *tables, out)
-    gpu.run(h, x, *tables, out)
-    return out
+    following = w_next, bias_next, mult_next
+    _check(h, x, dw, proj, up, down, following)
+    outputs = _outputs(x, w_next, out)
+    tables = (*dw, *proj, *up, *down, *following)
+    ops.expect_launchable("block_s16", h, x, *tables, *outputs)
+    gpu.run(h, x, *tables, *outputs)
+    return outputs[0] if outputs[1] is None else (outputs[0], outputs[1])
 
 
 def _set_boundaries(h, x, w_dw, bias_dw, mult_dw, w_proj, bias_proj, mult_proj, w_up, bias_up, mult_up, w_down, **last):
@@ -181,13 +214,18 @@ def _set_boundaries(h, x, w_dw, bias_dw, mult_dw, w_proj, bias_proj, mult_proj, 
     bias_up[0] = (201 * 2 ** (step - 2) - (n >= 3 * K) * (1 - (n & 1)) - acc.view(P, 2 * C)[n % K % P, n]).int()
     acc = _grouped(acc, bias_up, mult_up) @ w_down.long().T
     ops.on_boundary(last["bias_down"], last["mult_down"], 0, acc.view(P, C), 0)
+    if "w_next" in last:
+        y = (x1 + _rq(acc, last["bias_down"], last["mult_down"])).clamp(-32768, 32767)
+        acc = ((y + 4) >> 3).clamp(-128, 127) @ last["w_next"].long().T
+        ops.on_boundary(last["bias_next"], last["mult_next"], 0, acc.view(P, -1), 100)
 
 
 def make(case: Case, fill: Fill) -> dict[str, Tensor]:
-    H, W, C = case
+    H, W, C, N = case
     K = C >> 1
     args = {"h": fill((H, W, K), -128, 127, torch.int8), "x": ops.stream(fill, (H, W, C))}
-    for layer, shape in (("dw", (9, K)), ("proj", (C, K)), ("up", (2 * C, C)), ("down", (C, K))):
+    layers = [("dw", (9, K)), ("proj", (C, K)), ("up", (2 * C, C)), ("down", (C, K)), ("next", (N, C))]
+    for layer, shape in layers if N else layers[:-1]:
         bias, mult = ops.tables(fill, 1, K if layer == "dw" else shape[0])
         mult = mult[:, :K].contiguous() if layer == "up" else mult
         args |= {f"w_{layer}": ops.weights(fill, shape), f"bias_{layer}": bias, f"mult_{layer}": mult}
@@ -197,9 +235,10 @@ def make(case: Case, fill: Fill) -> dict[str, Tensor]:
 
 
 def cost(case: Case) -> Cost:
-    H, W, C = case
-    # h, x and out once, then the weights
-    return Cost(bytes=H * W * (C // 2 + 4 * C) + 3 * C * C + 44 * C, macs=H * W * (9 * C // 2 + 3 * C * C))
+    H, W, C, N = case
+    # h, x, out and next once, then the weights
+    size = H * W * (C // 2 + 4 * C + N) + 3 * C * C + 44 * C + N * (C + 8)
+    return Cost(bytes=size, macs=H * W * (9 * C // 2 + 3 * C * C + N * C))
 
 
 block_s16 = Kernel(
@@ -208,7 +247,17 @@ block_s16 = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((1, 1, 4), (1, 9, 8), (3, 2, 34), (13, 41, 64), (20, 31, 128), (6, 7, 256)),
-    bench_cases=((45, 80, 128), (90, 160, 128), (135, 240, 128)),
+    cases=(
+        (1, 1, 4, 0),
+        (1, 9, 8, 3),
+        (3, 2, 34, 17),
+        (13, 41, 64, 0),
+        (13, 41, 64, 32),
+        (20, 31, 128, 64),
+        (5, 18, 128, 128),
+        (6, 7, 256, 0),
+        (6, 7, 256, 128),
+    ),
+    bench_cases=((45, 80, 128, 0), (90, 160, 128, 64), (135, 240, 128, 0), (135, 240, 128, 64)),
     cost=cost,
 )

@@ -1,5 +1,8 @@
 """Integer layers: buffers and one kernel call each. The exporter fills the buffers; nothing here computes."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +30,7 @@ class Conv(nn.Module):
 
 
 class Block(nn.Module):
-    """Half-width depthwise block on a stream int16 [H, W, C]: two kernels."""
+    """Half-width depthwise block on a stream int16 [H, W, C]: `reduce`, then all the rest in one kernel."""
 
     def __init__(self, c: int) -> None:
         super().__init__()
@@ -39,20 +42,29 @@ class Block(nn.Module):
         self.up = Conv(c, 2 * c, mults=half)
         self.down = Conv(half, c)
 
-    def forward(self, x: Tensor, out: Tensor, space: Workspace) -> Tensor:
-        """out may be x."""
-        h = conv1x1_u8(x, *self.reduce.tables, out=space.s8("half", *x.shape[:2], x.shape[2] // 2))
-        tables = (*self.dw.tables, *self.proj.tables, *self.up.tables, *self.down.tables)
-        return block_s16(h, x, *tables, out=out)
+    @property
+    def tables(self) -> tuple[Tensor, ...]:
+        """All but those of `reduce`."""
+        return *self.dw.tables, *self.proj.tables, *self.up.tables, *self.down.tables
 
 
 class Blocks(nn.ModuleList):
-    """Consecutive blocks on one stream, in place or, if there is an `out`, from x to there."""
+    """Consecutive blocks."""
 
     def __init__(self, count: int, c: int) -> None:
         super().__init__(Block(c) for _ in range(count))
 
-    def forward(self, x: Tensor, space: Workspace, out: Tensor | None = None) -> Tensor:
-        for block in self:
-            x = block(x, x if out is None else out, space)
-        return x
+    def on(self, stream: Tensor) -> list[tuple[Block, Tensor]]:
+        """For `chain`: these blocks, all of which leave their results in `stream`."""
+        return [(block, stream) for block in self]  # type: ignore[misc]
+
+
+def chain(blocks: Sequence[tuple[Block, Tensor]], x: Tensor, space: Workspace) -> Tensor:
+    """Send the stream x through blocks, each with where it leaves its results, which may be where it finds them: one
+    kernel, and one for each block, as a block's kernel begins the next."""
+    halves = [space.s8(f"half {i}", *x.shape[:2], x.shape[2] // 2) for i in (0, 1)]
+    h = conv1x1_u8(x, *blocks[0][0].reduce.tables, out=halves[0])
+    for i, ((block, out), (after, _)) in enumerate(pairwise(blocks), 1):
+        x, h = block_s16(h, x, *block.tables, *after.reduce.tables, out=(out, halves[i & 1]))
+    block, out = blocks[-1]
+    return block_s16(h, x, *block.tables, out=out)  # type: ignore[no-any-return]

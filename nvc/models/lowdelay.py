@@ -31,7 +31,7 @@ from nvc.kernels.recon_u8 import recon_u8
 from nvc.kernels.refine_mean import refine_mean
 from nvc.kernels.up2_u8 import up2_u8
 from nvc.models.config import PIXELS, ROWS, Config
-from nvc.models.layers import Blocks, Conv
+from nvc.models.layers import Blocks, Conv, chain
 from nvc.models.workspace import Workspace
 
 Planes = tuple[Tensor, Tensor, Tensor]
@@ -80,7 +80,7 @@ class LowDelay(nn.Module):
         """memory int16 [h, w, C], prediction int8 [h, w, 96] -> int16 [h, w, C]."""
         x = space.s16("context", *memory.shape)
         conv1x1_s16(memory, prediction, *self.context_in.tables, self.row0, out=x)
-        return self.context(x, space)  # type: ignore[no-any-return]
+        return chain(self.context.on(x), x, space)
 
     def analyse(self, context: Tensor, pixels: Tensor, row: Tensor, space: Workspace) -> tuple[Tensor, Tensor]:
         """pixels int8 [h, w, 192], picture then prediction -> y int16 [h/2, w/2, N] (unit 1/32 step), z int8."""
@@ -88,9 +88,10 @@ class LowDelay(nn.Module):
         sizes = [((h + n - 1) // n, (w + n - 1) // n) for n in (2, 4, 8)]
         x = space.s16("pictures", h, w, c.channels)
         conv1x1_s16(context, pixels, *self.encoder_in.tables, row, difference=True, out=x)
-        pictures = self.encoder(x, space)
+        pictures = chain(self.encoder.on(x), x, space)
         x = space.s16("encoded", *sizes[0], c.channels)
-        e = self.encoder_latent(down2_s16(pictures, None, *self.encoder_down.tables, self.row0, out=x), space)
+        down2_s16(pictures, None, *self.encoder_down.tables, self.row0, out=x)
+        e = chain(self.encoder_latent.on(x), x, space)
         detail = conv1x1_u8(e, *self.y_detail.tables, out=space.s8("detail", *sizes[0], c.channels))
         y = down2_s16(pictures, detail, *self.y_head.tables, row, out=space.s16("y", *sizes[0], c.latent))
         z = down2_u8(e, *self.hyper_enc1.tables, out=space.s8("hyper_encoded", *sizes[1], c.hyper))
@@ -104,7 +105,7 @@ class LowDelay(nn.Module):
         for i, (size, layer) in enumerate(zip(sizes, (self.hyper_dec1, self.hyper_dec2), strict=True)):
             hyper = up2_u8(hyper, *layer.tables, *size, out=space.s8(f"hyper{i}", *size, c.hyper))
         x = space.s16("prior", h, w, c.channels)
-        features = self.prior(down2_s16(context, hyper, *self.prior_in.tables, row, out=x), space)
+        features = chain(self.prior.on(x), down2_s16(context, hyper, *self.prior_in.tables, row, out=x), space)
         heads = space.s16("mean", h, w, c.latent), space.u8("rows", h, w, c.latent)
         return Prior(features, *prior_head(features, *self.prior_head.tables, row, out=heads))
 
@@ -113,7 +114,7 @@ class LowDelay(nn.Module):
         x = dequant_s16(q, prior.mean, self.ginv, row, 0, out=space.s16("latent", *q.shape))
         s = latent_s16(x, prior.features, *self.step_in.tables, out=space.s16("step", *prior.features.shape))
         out = space.s16("refined", *q.shape)
-        return refine_mean(self.step(s, space), prior.mean, *self.step_head.tables, row, out=out)  # type: ignore[no-any-return]
+        return refine_mean(chain(self.step.on(s), s, space), prior.mean, *self.step_head.tables, row, out=out)  # type: ignore[no-any-return]
 
     def synthesise(
         self,
@@ -135,7 +136,8 @@ class LowDelay(nn.Module):
         x = dequant_s16(q, mean, self.ginv, row, 2, out=space.s16("latent", *q.shape))
         up, ctx = self.decoder_up, self.decoder_context
         tables = (up.weight, ctx.weight, up.bias, up.mult, ctx.bias, ctx.mult)
-        self.decoder(latent_up_s16(x, context, *tables, row, out=memory), space)
-        g = self.recon(memory, space, out=space.s16("recon", *context.shape))
+        latent_up_s16(x, context, *tables, row, out=memory)
+        g = space.s16("recon", *context.shape)
+        chain([*self.decoder.on(memory), *self.recon.on(g)], memory, space)
         symbols = None if vectors is None else q
         recon_u8(g, prediction, *self.recon_head.tables, row, symbols, vectors, out=planes)

@@ -1,4 +1,5 @@
-"""Device code of block_s16: one program takes 4 x 16 pixels through the whole chain, from h to the stream.
+"""Device code of block_s16: one program takes 4 x 16 pixels through the whole chain, from h to the stream and, where a
+layer follows, to its results: the view of the stream is in registers, and to read it again would be a launch.
 
 Between the two halves of a block only h and the stream touch memory; d, x1, its view, the hidden sums and s stay in
 registers and shared memory. The hidden layer goes in slices of BLOCK_S channels, at C <= 128 all at once: the four
@@ -98,17 +99,23 @@ def _block_s16(
     w_down_ptr,  # int8 [C, K]
     bias_down_ptr,  # int32 [C]
     mult_down_ptr,  # int32 [C]
+    w_next_ptr,  # int8 [N, C], or None, and so on
+    bias_next_ptr,  # int32 [N]
+    mult_next_ptr,  # int32 [N]
     # output
     out_ptr,  # int16 [H, W, C], may be x: a program reads no other pixels of x than it writes
+    next_ptr,  # int8 [H, W, N]
     # sizes
     H,
     W,
     C: tl.constexpr,
     K: tl.constexpr,
+    N: tl.constexpr,  # 0 where no layer follows
     # tile
     BLOCK_C: tl.constexpr,  # powers of two >= C and K, at least 32
     BLOCK_K: tl.constexpr,
     BLOCK_S: tl.constexpr,
+    BLOCK_N: tl.constexpr,  # power of two >= N, at least 16
 ):
     y, x = tile_pixels()
     c, k = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_K)
@@ -142,13 +149,30 @@ def _block_s16(
         acc = tl.dot(hidden, _transposed(w_down_ptr, s, c, K, s_ok, c_ok), acc, out_dtype=tl.int32)
 
     out = clamp16(x1.to(tl.int32) + _requant(acc, bias_down_ptr, mult_down_ptr, c, c_ok))
-    tl.store(out_ptr + first * C + at, out, mask=ok)
+    # places anew, from a width that the compiler does not know to be W: it would keep those of x over the whole chain,
+    # and spill. Of many ways to write this, it spills in none of the six architectures (at N = 128 in sm_86, a little)
+    width = tl.maximum(W, 1)
+    i, j = tl.arange(0, 64) >> 4, tl.arange(0, 64) & 15
+    if N > 0:
+        first = tl.program_id(1).to(tl.int64) * 4 * width + tl.program_id(0) * 16
+        y, x = tl.program_id(1) * 4 + i, tl.minimum(tl.program_id(0), width) * 16 + j
+    inside, pixel = (y < H) & (x < width), i * width + j
+    at = (pixel * C)[:, None] + c[None, :]
+    tl.store(out_ptr + first * C + at, out, mask=inside[:, None] & c_ok[None, :])
+    if N > 0:
+        n = tl.arange(0, BLOCK_N)
+        n_ok = n < N
+        acc = tl.dot(view(out), _transposed(w_next_ptr, c, n, C, c_ok, n_ok), out_dtype=tl.int32)
+        u = store_u8(_requant(acc, bias_next_ptr, mult_next_ptr, n, n_ok))
+        at = (pixel * N)[:, None] + n[None, :]
+        tl.store(next_ptr + first * N + at, u, mask=inside[:, None] & n_ok[None, :])
 
 
-def run(h: Tensor, x: Tensor, *rest: Tensor) -> None:
-    """Operands as in the contract, checked and contiguous: h, x, the tables in their order, then out."""
+def run(h: Tensor, x: Tensor, *rest: Tensor | None) -> None:
+    """Operands as in the contract, checked and contiguous: h, x, the tables in their order, then out and next."""
     H, W, C = x.shape
-    K = C // 2
+    K, N = C // 2, 0 if rest[-1] is None else rest[-1].shape[2]
     block_c, block_k = (max(32, triton.next_power_of_2(n)) for n in (C, K))
     blocks = {"BLOCK_C": block_c, "BLOCK_K": block_k, "BLOCK_S": min(MAX_BLOCK_S, block_k)}
-    _block_s16[tile_grid(H, W)](h, x, *rest, H, W, C, K, **blocks, **TILE)
+    blocks["BLOCK_N"] = max(16, triton.next_power_of_2(N))
+    _block_s16[tile_grid(H, W)](h, x, *rest, H, W, C, K, N, **blocks, **TILE)
