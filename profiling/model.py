@@ -113,7 +113,9 @@ def read_again(launch: Compiled) -> int:
     pictures = (shares - 1) * (sum(small.values()) - tables)
     if launch.kernel == "latent_up_s16":  # a share is one of four positions too, and each has its own part of ctx
         pictures -= (shares - shares // 4) * small["ctx"]
-    return (launch.programs // shares - 1) * tables + pictures
+    loop = LOOPS.get((launch.kernel, launch.jit))
+    programs = 1 if loop and loop.alone else launch.programs // shares  # the others of such a grid read no table
+    return (programs - 1) * tables + pictures
 
 
 def resident(launch: Compiled) -> int:

@@ -197,6 +197,16 @@ def test_missing_and_surplus_words_are_noticed():
     assert not decode((words, n_words, heads, lanes), [torch.cat([rows, rows[:1]])])[1]
 
 
+def test_what_finished_asks_for():
+    heads = idle(9)
+    assert finished(heads)
+    for row in range(3):
+        for lane in (0, 7, 255):
+            other = heads.clone()
+            other[row, lane] += 1
+            assert not finished(other), (row, lane)
+
+
 def test_lanes_of_a_pair_meet():
     """Every word is read once, by one of the lanes whose pair it lies in."""
     _, rows, (words, n_words, heads, lanes) = packet_of(400, 8)

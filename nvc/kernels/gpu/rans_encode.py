@@ -7,7 +7,7 @@ written, copies a lane's words a program, even lanes turned around, and clears w
 Tile: as in rans_decode the chain of a lane's states is all there is. What does not depend on a state (symbol, row,
 table entry, raw bits, the reciprocal of the frequency) is fetched one step ahead; of a step remain two compares and
 three multiplications. With m = floor((2^32 - 1) / f), floor(x m / 2^32) is x / f rounded down or one less:
-x / f - x m / 2^32 < 1, because f m > 2^32 - 1 - f and x < 2^32.
+x / f - x m / 2^32 < x / 2^32 < 1, because f m >= 2^32 - f.
 """
 
 import torch
