@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc.bitstream.layout import (
+    CRC,
     END_MAGIC,
     HEADER,
-    INDEX_CRC,
     INDEX_ENTRY,
     INDEX_HEAD,
     INDEX_MARK,
@@ -77,7 +77,7 @@ class Tail:
         index = INDEX_HEAD.pack(INDEX_MARK, len(self.index), self.chain) + self.index.packed()
         trailer = TRAILER.pack(self.offset, self.frame_count, self.duration, 0, 0, END_MAGIC)[:TRAILER_CRC]
         return b"".join(
-            (index, INDEX_CRC.pack(crc32c(index)), trailer, INDEX_CRC.pack(crc32c(trailer)), END_MAGIC),
+            (index, CRC.pack(crc32c(index)), trailer, CRC.pack(crc32c(trailer)), END_MAGIC),
         )
 
     @classmethod
@@ -87,7 +87,7 @@ class Tail:
             return None
         _, _, chain = INDEX_HEAD.unpack_from(data)
         offset, frame_count, duration, _, _, _ = TRAILER.unpack(data[-TRAILER.size :])
-        index = Index(data[INDEX_HEAD.size : -INDEX_CRC.size - TRAILER.size])
+        index = Index(data[INDEX_HEAD.size : -CRC.size - TRAILER.size])
         tail = cls(index, offset, frame_count, duration, chain)
         return tail if tail.pack() == data and tail._is_plausible(start_pts) else None
 

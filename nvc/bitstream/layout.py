@@ -9,6 +9,7 @@ MAGIC = b"\x8eNVC\r\n\x1a\n"
 END_MAGIC = b"\x8eEND\r\n\x1a\n"
 VERSION = (1, 0)
 
+CRC = Struct("<I")
 HEADER = Struct("<8s2BH 4I 6BH 2H 4I q 2BHI 32sI 2Q I")
 HEADER_FIXED = 108  # bytes known when the stream is opened; the rest is patched when it is closed
 HEADER_CRC = 124
@@ -17,7 +18,6 @@ HEADER_CRC = 124
 QP_BITS = 0b111111
 SHORT_BIT = 0b1000000
 LENGTH_BYTES = 4  # of a payload length at most
-PACKET_CRC = Struct("<I")
 PACKET_CHECKED = Struct("<Iq")  # frame number, pts: the CRC covers them before head and payload
 FRAME_TYPE_BITS = 0b011
 RESET_BIT = 0b100
@@ -25,7 +25,6 @@ INDEX_MARK = 0xFF  # takes the place of a packet's first byte
 
 INDEX_HEAD = Struct("<3I")  # mark and three zero bytes, number of entries, chain after the last packet
 INDEX_ENTRY = Struct("<2IqQ")  # frame, chain before its packet, pts, offset
-INDEX_CRC = Struct("<I")
 TRAILER = Struct("<3Q2I8s")  # index offset, frames, duration, zero, CRC, end magic
 TRAILER_CRC = 28
 
@@ -45,4 +44,4 @@ def crc32c(data: bytes, chain: int = 0) -> int:
 
 def tail_size(entries: int) -> int:
     """Bytes of an index of so many entries and of the trailer behind it."""
-    return INDEX_HEAD.size + entries * INDEX_ENTRY.size + INDEX_CRC.size + TRAILER.size
+    return INDEX_HEAD.size + entries * INDEX_ENTRY.size + CRC.size + TRAILER.size

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from nvc.bitstream import leb128
 from nvc.bitstream.errors import DamagedStream
-from nvc.bitstream.layout import FRAME_TYPE_BITS, LENGTH_BYTES, MAX_QP, PACKET_CRC, QP_BITS, RESET_BIT, SHORT_BIT
+from nvc.bitstream.layout import CRC, FRAME_TYPE_BITS, LENGTH_BYTES, MAX_QP, QP_BITS, RESET_BIT, SHORT_BIT
 
 
 class FrameType(IntEnum):
@@ -65,22 +66,20 @@ class Head(NamedTuple):
         else:
             flags = self.type | (RESET_BIT if self.reset else 0)
             start = bytes([self.qp, flags]) + self.delta.to_bytes(3, "little")
-        size, length = self.size, bytearray()
-        while size > 127:
-            length.append(size & 127 | 128)
-            size >>= 7
-        return start + bytes([*length, size])
+        return start + leb128.pack(self.size)
 
     @classmethod
     def unpack(cls, data: bytes, before: int, frame: int) -> "Head":
         """From all but the CRC, as long as `head_size` says. Raises DamagedStream; `frame` is the packet's number."""
         qp, short = data[0] & QP_BITS, data[0] & SHORT_BIT
-        flags, delta, length = (FrameType.INTER, before, data[1:]) if short else (data[1], peek_delta(data), data[5:])
-        kind, size = flags & FRAME_TYPE_BITS, sum((byte & 127) << 7 * i for i, byte in enumerate(length))
+        flags, delta = (FrameType.INTER, before) if short else (data[1], peek_delta(data))
+        kind = flags & FRAME_TYPE_BITS
         if data[0] & ~(QP_BITS | SHORT_BIT) or flags & ~(FRAME_TYPE_BITS | RESET_BIT) or kind > FrameType.INTER:
             raise DamagedStream(f"The packet of frame {frame} is damaged: a reserved value is set.", frame)
-        if length[-1] > 127 or (len(length) > 1 and not length[-1]):
-            raise DamagedStream(f"The packet of frame {frame} is damaged: its length is none.", frame)
+        try:
+            size, _ = leb128.unpack(data, 1 if short else 5, LENGTH_BYTES)
+        except ValueError:
+            raise DamagedStream(f"The packet of frame {frame} is damaged: its length is none.", frame) from None
         return cls(FrameType(kind), bool(flags & RESET_BIT), qp, delta, size)
 
 
@@ -91,7 +90,7 @@ def head_size(data: bytes) -> int:
     length = 1
     while length < LENGTH_BYTES and data[start + length - 1 : start + length] > b"\x7f":
         length += 1
-    return start + length + PACKET_CRC.size
+    return start + length + CRC.size
 
 
 def peek_delta(head: bytes) -> int:

@@ -7,7 +7,7 @@ from typing import BinaryIO, Self
 from nvc.bitstream.errors import BitstreamError, DamagedStream, LimitExceeded
 from nvc.bitstream.header import StreamHeader
 from nvc.bitstream.index import Tail
-from nvc.bitstream.layout import HEADER, INDEX_HEAD, INDEX_MARK, MAX_FRAMES, PACKET_CRC, TRAILER, tail_size
+from nvc.bitstream.layout import CRC, HEADER, INDEX_HEAD, INDEX_MARK, MAX_FRAMES, TRAILER, tail_size
 from nvc.bitstream.limits import DEFAULT_LIMITS, Limits
 from nvc.bitstream.packet import FrameType, Head, Packet, PacketInfo, head_size, peek_delta
 from nvc.bitstream.track import Track
@@ -114,8 +114,8 @@ class Reader:
             if not piece:
                 raise self._truncated()
             first += piece
-        packed = first[: -PACKET_CRC.size]
-        (crc,) = PACKET_CRC.unpack(first[-PACKET_CRC.size :])
+        packed = first[: -CRC.size]
+        (crc,) = CRC.unpack(first[-CRC.size :])
         head = Head.unpack(packed, track.delta, track.frame)
         if self._key_due and head.type != FrameType.KEY:
             raise DamagedStream(f"The packet of frame {track.frame} is not the keyframe it must be.", track.frame)

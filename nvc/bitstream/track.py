@@ -2,7 +2,7 @@
 
 from nvc.bitstream.header import StreamHeader, chain_seed
 from nvc.bitstream.index import Entry, Index, Tail
-from nvc.bitstream.layout import HEADER, PACKET_CHECKED, PACKET_CRC, crc32c
+from nvc.bitstream.layout import CRC, HEADER, PACKET_CHECKED, crc32c
 from nvc.bitstream.packet import FrameType, Head
 
 
@@ -33,7 +33,7 @@ class Track:
             self.index.append(Entry(self.frame, self.chain, self.pts, self.offset))
         self.delta = head.delta
         self.chain = chain
-        self.offset += len(packed) + PACKET_CRC.size + head.size
+        self.offset += len(packed) + CRC.size + head.size
         self.frame += 1
 
     def rewind(self, index: Index, i: int, delta: int) -> None:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from nvc.bitstream.header import StreamHeader
-from nvc.bitstream.layout import MAX_FRAMES, MAX_PAYLOAD, MAX_PTS_DELTA, PACKET_CRC
+from nvc.bitstream.layout import CRC, MAX_FRAMES, MAX_PAYLOAD, MAX_PTS_DELTA
 from nvc.bitstream.packet import FrameType, Head, Packet
 from nvc.bitstream.track import Track
 
@@ -57,7 +57,7 @@ class Writer:
         packed = head.pack(track.delta)
         chain = track.checksum(delta, packed, payload)
         self._open = False
-        self._put(packed + PACKET_CRC.pack(chain) + payload)
+        self._put(packed + CRC.pack(chain) + payload)
         self._open = True
         track.advance(head, packed, chain)
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nvc.bitstream import DamagedStream
+from nvc.bitstream import DamagedStream, leb128
 from nvc.kernels._tables import MAX_LANES, VECTOR_SETS
 from nvc.kernels.rans_decode import idle
 
@@ -14,23 +14,9 @@ LOG_LANES_MAX = MAX_LANES.bit_length() - 1
 LENGTH_BYTES = 4  # of a difference of lengths at most: 28 bits
 
 
-def _write_length(difference: int) -> bytes:
-    """LEB128 of a signed difference: twice its size, less one if negative."""
-    value, out = 2 * difference if difference >= 0 else -2 * difference - 1, bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _read_length(data: bytes, at: int) -> tuple[int, int]:
-    """(difference, where what follows begins). Raises DamagedStream."""
-    value = 0
-    for i, byte in enumerate(data[at : at + LENGTH_BYTES]):
-        value |= (byte & 127) << 7 * i
-        if byte < 128:
-            return -(value + 1 >> 1) if value & 1 else value >> 1, at + i + 1
-    raise DamagedStream("The payload of a frame has no valid lengths.")
+def _signed(value: int) -> int:
+    """The number that FORMAT.md writes as this one: 0, -1, 1, -2, .. as 0, 1, 2, 3, .."""
+    return -(value + 1 >> 1) if value & 1 else value >> 1
 
 
 @dataclass(frozen=True)
@@ -48,9 +34,10 @@ class Payload:
         head = bytes([log_lanes, self.vector_sets[0] | self.vector_sets[1] << 4])
         states, first = self.heads[0, : self.lanes], self.heads[1, : self.lanes : 2].tolist()
         lengths = [0, *(end - begin for begin, end in pairwise(first))]
-        differences = b"".join(_write_length(b - a) for a, b in pairwise(lengths))
+        differences = [b - a for a, b in pairwise(lengths)]
+        packed = b"".join(leb128.pack(2 * d if d >= 0 else -2 * d - 1) for d in differences)
         words = self.words.cpu().numpy().astype("<u2")
-        return b"".join([head, states.cpu().numpy().astype("<u4").tobytes(), differences, words.tobytes()])
+        return b"".join([head, states.cpu().numpy().astype("<u4").tobytes(), packed, words.tobytes()])
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> "Payload":
@@ -62,8 +49,11 @@ class Payload:
         at = 2 + 4 * lanes
         length, first = 0, [0]  # of the first lane of each pair
         for _ in range(1, lanes // 2):
-            difference, at = _read_length(data, at)
-            length += difference
+            try:
+                value, at = leb128.unpack(data, at, LENGTH_BYTES)
+            except ValueError:
+                raise DamagedStream("The payload of a frame has no valid lengths.") from None
+            length += _signed(value)
             first.append(first[-1] + length)
         n_words, odd = divmod(len(data) - at, 2)
         if n_words < 0 or odd or max(sets) >= VECTOR_SETS or sorted(first) != first or first[-1] > n_words:
