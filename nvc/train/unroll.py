@@ -14,7 +14,7 @@ from nvc.train.motion import compensate, pack, unpack
 from nvc.train.quant import Mode, ste_round
 from nvc.train.twin import Twin, lambdas
 
-CHROMA_WEIGHT = 3.0  # of U and V beside 6 for Y; above 1 because chroma converges later
+CHROMA_WEIGHT = 2.0  # of U and V beside 6 for Y; above 1 because chroma converges later
 
 
 @dataclass
