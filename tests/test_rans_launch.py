@@ -77,6 +77,18 @@ def test_values_without_an_encoder_are_clamped_and_flagged(row, s, pytestconfig)
     check(rans_decode.launch, args, want, pytestconfig.device)
 
 
+@pytest.mark.parametrize("row", [15, 35, 45, 55, 63, 70])
+def test_both_ends_of_every_symbol_are_found(row, pytestconfig):
+    """However many symbols the lookup table leaves to choose from: one to all of a tail."""
+    ends = torch.cat([CDF[row, :-1], CDF[row, 1:] - 1, CDF[row, 1:3]]).long()
+    args = packet(256, 256) | {"rows": torch.full((256,), row, dtype=torch.uint8)}
+    for low in ends.split(256):
+        args |= everywhere((0xFFFF << 16) + low, torch.arange(256) // 2)
+        want = rans_decode.reference(**args)
+        check(rans_decode.cpu, args, want, "cpu")
+        check(rans_decode.launch, args, want, pytestconfig.device)
+
+
 def test_words_past_the_end_are_never_used(pytestconfig):
     args, results = packet(40, 4), []
     for tail in (0, 1, 65535):
