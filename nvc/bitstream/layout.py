@@ -17,7 +17,7 @@ HEADER_CRC = 124
 # QP and SHORT_BIT; unless that is set, flags (8 bits) and pts delta (24); then length of the payload and chained CRC.
 QP_BITS = 0b111111
 SHORT_BIT = 0b1000000
-LENGTH_BYTES = 4  # of a payload length at most
+SHORT_HEAD, LONG_HEAD = 1, 5  # bytes before the payload's length
 PACKET_CHECKED = Struct("<Iq")  # frame number, pts: the CRC covers them before head and payload
 FRAME_TYPE_BITS = 0b011
 RESET_BIT = 0b100

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nvc.bitstream import leb128
 from nvc.bitstream.errors import DamagedStream
-from nvc.bitstream.layout import CRC, FRAME_TYPE_BITS, LENGTH_BYTES, MAX_QP, QP_BITS, RESET_BIT, SHORT_BIT
+from nvc.bitstream.layout import CRC, FRAME_TYPE_BITS, LONG_HEAD, MAX_QP, QP_BITS, RESET_BIT, SHORT_BIT, SHORT_HEAD
 
 
 class FrameType(IntEnum):
@@ -77,7 +77,7 @@ class Head(NamedTuple):
         if data[0] & ~(QP_BITS | SHORT_BIT) or flags & ~(FRAME_TYPE_BITS | RESET_BIT) or kind > FrameType.INTER:
             raise DamagedStream(f"The packet of frame {frame} is damaged: a reserved value is set.", frame)
         try:
-            size, _ = leb128.unpack(data, 1 if short else 5, LENGTH_BYTES)
+            size, _ = leb128.unpack(data, SHORT_HEAD if short else LONG_HEAD)
         except ValueError:
             raise DamagedStream(f"The packet of frame {frame} is damaged: its length is none.", frame) from None
         return cls(FrameType(kind), bool(flags & RESET_BIT), qp, delta, size)
@@ -86,9 +86,9 @@ class Head(NamedTuple):
 def head_size(data: bytes) -> int:
     """Bytes in front of the payload, the CRC included, as far as these first bytes of a packet tell: of a whole head
     its size, of less than that a number of bytes that it has at least."""
-    start = 1 if data and data[0] & SHORT_BIT else 5
+    start = SHORT_HEAD if data and data[0] & SHORT_BIT else LONG_HEAD
     length = 1
-    while length < LENGTH_BYTES and data[start + length - 1 : start + length] > b"\x7f":
+    while length < leb128.MAX_BYTES and data[start + length - 1 : start + length] > b"\x7f":
         length += 1
     return start + length + CRC.size
 

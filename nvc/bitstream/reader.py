@@ -7,7 +7,7 @@ from typing import BinaryIO, Self
 from nvc.bitstream.errors import BitstreamError, DamagedStream, LimitExceeded
 from nvc.bitstream.header import StreamHeader
 from nvc.bitstream.index import Tail
-from nvc.bitstream.layout import CRC, HEADER, INDEX_HEAD, INDEX_MARK, MAX_FRAMES, TRAILER, tail_size
+from nvc.bitstream.layout import CRC, HEADER, INDEX_HEAD, INDEX_MARK, LONG_HEAD, MAX_FRAMES, TRAILER, tail_size
 from nvc.bitstream.limits import DEFAULT_LIMITS, Limits
 from nvc.bitstream.packet import FrameType, Head, Packet, PacketInfo, head_size, peek_delta
 from nvc.bitstream.track import Track
@@ -94,7 +94,7 @@ class Reader:
             raise ValueError(f"there is no frame {n} in a stream of {frames} frames")
         i = index.find(n)
         self._file.seek(self._base + index[i].offset)
-        delta = peek_delta(self._read(5))
+        delta = peek_delta(self._read(LONG_HEAD))
         self._file.seek(self._base + index[i].offset)
         self._track.rewind(index, i, delta)
         self._failure, self._ended, self._key_due = None, False, True

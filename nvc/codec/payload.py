@@ -11,7 +11,6 @@ from nvc.kernels._tables import MAX_LANES, VECTOR_SETS
 from nvc.kernels.rans_decode import idle
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
-LENGTH_BYTES = 4  # of a difference of lengths at most: 28 bits
 
 
 def _signed(value: int) -> int:
@@ -50,7 +49,7 @@ class Payload:
         length, first = 0, [0]  # of the first lane of each pair
         for _ in range(1, lanes // 2):
             try:
-                value, at = leb128.unpack(data, at, LENGTH_BYTES)
+                value, at = leb128.unpack(data, at)
             except ValueError:
                 raise DamagedStream("The payload of a frame has no valid lengths.") from None
             length += _signed(value)
