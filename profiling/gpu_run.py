@@ -110,6 +110,8 @@ def parts(folder: Path, dry: bool) -> list[Part]:
     sizes = "tiny" if dry else "720p,1080p,4K"
     frames = ["--frames", "16" if dry else "1020"]
     codec = ["bench.codec", "--device", device, "--sizes", sizes, *frames, "--json", str(folder / "codec.json")]
+    main = ["bench.codec", "--preset", "main", "--device", device, "--sizes", "tiny" if dry else "1080p,4K"]
+    main += ["--frames", "16" if dry else "340", "--json", str(folder / "codec_main.json")]
     cross = ["profiling.cross_device", "--device", device, "--json", str(folder / "cross_device.json")]
     roof = ["profiling.roofline", "--measure", "--device", device, "--sizes", sizes]
     roof += ["--json", str(folder / "roofline.json"), "--picture", str(folder / "roofline.png")]
@@ -124,9 +126,10 @@ def parts(folder: Path, dry: bool) -> list[Part]:
         Part("imports", 40, [sys.executable, "-c", IMPORTS], last_line),
         Part("tests", 150, [*pytest, "-p", "no:benchmark", *tests], last_line),
         Part("cross-device", 50, [*python, *cross, *(["--sizes", "32x16"] * dry)], last_line),
-        Part("codec", 110, [*python, *codec], _speeds(folder / "codec.json")),
-        Part("roofline", 90, [*python, *roof], _predictions(folder / "roofline.json")),
-        Part("kernels", 130, [*pytest, *book], _kernels(folder)),
+        Part("codec", 95, [*python, *codec], _speeds(folder / "codec.json")),
+        Part("codec main", 50, [*python, *main], _speeds(folder / "codec_main.json")),
+        Part("roofline", 70, [*python, *roof], _predictions(folder / "roofline.json")),
+        Part("kernels", 115, [*pytest, *book], _kernels(folder)),
     ]
 
 

@@ -12,7 +12,11 @@ from profiling.model import GAP, predict
 from profiling.roofs import H200
 
 PAGE = ROOT / "docs" / "KERNELS.md"
-SIZES = {"1080p": (1920, 1080), "4K": (3840, 2160)}
+FRAMES = {
+    "fast, 1080p": (1920, 1080, "fast"),
+    "fast, 4K": (3840, 2160, "fast"),
+    "main, 1080p": (1920, 1080, "main"),
+}
 HEAD = """# Kernels
 
 Written by `make kernels`, nothing here was measured: no GPU is needed. Compiler: {compiler}.
@@ -29,11 +33,11 @@ PREDICTED = """
 For an NVIDIA H200: {multiprocessors} multiprocessors at {clock:.1f} GHz, {memory:.1f} TB/s of memory, {cache:.1f} TB/s
 of second-level cache, {int8:.0f} TOP/s of int8. Times in us, of one call. The largest column counts; what each means
 and leaves out is said in `profiling/model.py`; a measurement will be longer. Shapes and calls were recorded while
-sessions of preset `fast` coded an inter frame of a synthetic clip at QP {qp}; the number of symbols depends on the
-content.
+sessions coded an inter frame of a synthetic clip at QP {qp}; the number of symbols depends on the content. There are
+no weights for preset `main`: it is charged with the symbols of `fast`.
 """
 
-Frames = dict[str, dict[str, Calls]]  # by size, then by `decode` and `encode`
+Frames = dict[str, dict[str, Calls]]  # by preset and size, then by `decode` and `encode`
 
 
 def compiler() -> str:
@@ -104,14 +108,14 @@ def document(compiled: list[Compiled], frames: Frames) -> str:
         "int8": roof.int8 / 1e12,
     }
     lines = [HEAD.format(compiler=compiler()), *compiled_table(compiled), PREDICTED.format(qp=QP, **rates).rstrip()]
-    for size, works in frames.items():
+    for frame, works in frames.items():
         for work, calls in works.items():
-            lines += ["", f"### {size}, {work}", "", *frame_table(calls, compiled)]
+            lines += ["", f"### {frame}, {work}", "", *frame_table(calls, compiled)]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    frames = {name: frame_calls(*size) for name, size in SIZES.items()}
+    frames = {name: frame_calls(*frame) for name, frame in FRAMES.items()}
     points: dict[int, list[Point]] = {arch: bench_points() for arch in ARCHS}
     points[90] += frame_points(frames)
     compiled = compile_points(points)

@@ -77,6 +77,6 @@ def draw(title: str, ceilings: Ceilings, costs: list[FrameCost], path: Path) -> 
     for place, work in zip(axes[:2], ("encode", "decode"), strict=True):
         _roofs(place, ceilings, next(c for c in costs if (c.size, c.work) == (middle, work)), colours)
     _bars(axes[2], costs, colours)
-    figure.suptitle(f"nvc, preset fast, inter frames. {title}", fontsize=11)
+    figure.suptitle(f"nvc, inter frames, {title}", fontsize=11)
     figure.savefig(path, dpi=80)
     plt.close(figure)

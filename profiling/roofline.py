@@ -1,6 +1,7 @@
-"""Bytes, multiply-accumulates and launches of whole frames of preset `fast`, against what a machine can do.
+"""Bytes, multiply-accumulates and launches of whole frames of a preset, against what a machine can do.
 
-    python -m profiling.roofline [--measure] [--device cuda|cpu] [--sizes 720p,1080p,4K] [--json FILE] [--picture FILE]
+    python -m profiling.roofline [--preset main] [--measure] [--device cuda|cpu] [--sizes 720p,1080p,4K]
+                                 [--json FILE] [--picture FILE]
 
 Without `--measure`: the stated ceilings of an NVIDIA H200 (`profiling/roofs.py`). With it: those of this machine's GPU
 or CPU, measured by copies and a matrix product.
@@ -22,6 +23,7 @@ import torch
 from bench.codec import SIZES
 from bench.machine import origin, processor_name
 from nvc.kernels import TABLE
+from nvc.models.config import CONFIGS
 from nvc.profile.ceilings import Ceilings, measure
 from profiling.compile import Compiled, Point, compile_points
 from profiling.frame import Calls, frame_calls
@@ -77,9 +79,9 @@ def items(calls: Calls, ceilings: Ceilings, compiled: Mapping[Point, list[Compil
     return sorted(found, key=lambda item: -(item.model or item.roof))
 
 
-def frames(sizes: Mapping[str, tuple[int, int]], ceilings: Ceilings) -> list[FrameCost]:
+def frames(sizes: Mapping[str, tuple[int, int]], ceilings: Ceilings, preset: str) -> list[FrameCost]:
     """Encoding and decoding at every size; with a model where the ceilings are a GPU's."""
-    calls = {(size, work): c for size, shape in sizes.items() for work, c in frame_calls(*shape).items()}
+    calls = {(size, work): c for size, shape in sizes.items() for work, c in frame_calls(*shape, preset).items()}
     compiled: dict[Point, list[Compiled]] = {}
     if isinstance(ceilings, Roof):
         points = sorted({point for counter in calls.values() for point in counter})
@@ -119,6 +121,7 @@ def table(costs: list[FrameCost]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=tuple(CONFIGS), default="fast", help="default: fast")
     parser.add_argument("--measure", action="store_true", help="this machine's ceilings in place of stated ones")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="what to measure")
     parser.add_argument("--sizes", default="720p,1080p,4K", help=f"of {', '.join(SIZES)}")
@@ -127,15 +130,18 @@ def main() -> None:
     args = parser.parse_args()
     name, ceilings = ceilings_of(args.device, args.measure or args.device == "cpu")
     rates = f"memory {ceilings.memory / 1e9:.0f} GB/s, cache {ceilings.cache / 1e9:.0f} GB/s"
-    title = f"{name}: {rates}, int8 {ceilings.int8 / 2e9:.0f} GMAC/s"
+    title = f"preset {args.preset}, {name}: {rates}, int8 {ceilings.int8 / 2e9:.0f} GMAC/s"
     print(title, flush=True)
-    costs = frames({size: SIZES[size] for size in args.sizes.split(",")}, ceilings)
+    costs = frames({size: SIZES[size] for size in args.sizes.split(",")}, ceilings, args.preset)
     print(table(costs))
     for path in filter(None, (args.json, args.picture)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if args.json:
         rows = [asdict(cost) | {n: cost.seconds(n) for n in ("roof", "launches", "model")} for cost in costs]
-        args.json.write_text(json.dumps(origin() | {"ceilings": asdict(ceilings), "frames": rows}, indent=1) + "\n")
+        args.json.write_text(
+            json.dumps(origin() | {"preset": args.preset, "ceilings": asdict(ceilings), "frames": rows}, indent=1)
+            + "\n"
+        )
     if args.picture:
         from profiling.picture import draw
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "nvc.kernels": ("nvc.trace",),
     "nvc.media": (),
     "nvc.models": ("nvc.kernels",),
-    "nvc.profile": ("nvc.codec", "nvc.kernels", "nvc.media", "nvc.trace"),
+    "nvc.profile": ("nvc.codec", "nvc.kernels", "nvc.media", "nvc.models", "nvc.trace"),
     "nvc.testing": (),
     "nvc.trace": (),
     "nvc.train": ("nvc.models", "nvc.kernels", "nvc.codec"),

@@ -9,7 +9,7 @@ from nvc.kernels import TABLE
 from profiling.compile import GEMMS, bench_points, compile_points
 from profiling.driver import OnlyLaunches
 from profiling.frame import frame_calls
-from profiling.kernels import PAGE, SIZES, compiler, document, frame_points
+from profiling.kernels import FRAMES, PAGE, compiler, document, frame_points
 from profiling.model import LOOPS, resident
 
 ARCHS = (80, 90)  # the other targets take their time: `make kernels` compiles for all
@@ -19,7 +19,7 @@ WARPS = 8  # of all programs that a multiprocessor holds: fewer cannot hide a lo
 
 @pytest.fixture(scope="module")
 def frames():
-    return {name: frame_calls(*size) for name, size in SIZES.items()}
+    return {name: frame_calls(*frame) for name, frame in FRAMES.items()}
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ import torch
 
 import nvc
 from bench import codec, machine
+from nvc.models.weights import shipped
 from profiling import cross_device, gpu_run
 from profiling.gpu_run import Part, last_line, run
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["imports", "tests", "cross-device", "codec", "roofline", "kernels"]
+PARTS = ["imports", "tests", "cross-device", "codec", "codec main", "roofline", "kernels"]
 
 
 def environment(**more):
@@ -28,12 +29,12 @@ def test_every_part_works_on_a_small_scale(tmp_path):
     command, variables = ROOT / "profiling" / "gpu_run.sh", environment(OUT=str(tmp_path), NVC_COMMIT="c0ffee")
     done = subprocess.run([command, "--dry-run"], cwd=tmp_path, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()[-len(PARTS) :]]
-    assert [(row[0], row[1]) for row in rows] == [(part, "0") for part in PARTS]
+    rows = [(line[:14].strip(), line[14:20].strip()) for line in done.stdout.splitlines()[-len(PARTS) :]]
+    assert rows == [(part, "0") for part in PARTS]
 
     folder = tmp_path / "bench" / "results"
     found = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    assert set(found) == {"gpu_run.json", "cross_device.json", "codec.json", "roofline.json"}
+    assert set(found) == {"gpu_run.json", "cross_device.json", "codec.json", "codec_main.json", "roofline.json"}
     assert {book["commit"] for book in found.values()} == {"c0ffee"}
     assert [part["part"] for part in found["gpu_run.json"]["parts"]] == PARTS
     assert all(row["same"] for row in found["cross_device.json"]["rows"])
@@ -117,13 +118,13 @@ def test_a_golden_stream_with_other_pictures_is_told(monkeypatch, tmp_path, caps
 
 
 def test_what_is_not_exact_has_no_speed():
-    stream = io.BytesIO()
-    with nvc.Encoder(stream, 32, 16, qp=40, device="cpu") as encoder:
+    stream, model = io.BytesIO(), shipped("fast")
+    with nvc.Encoder(stream, 32, 16, qp=40, device="cpu", model=model) as encoder:
         for n in range(codec.PROOF):
             encoder.write(*codec.clip(32, 16, 6)(n))
-    assert len(codec.proven(stream.getvalue(), codec.clip(32, 16, 6), (32, 16), 40, "cpu")) == 32
+    assert len(codec.proven(stream.getvalue(), codec.clip(32, 16, 6), (32, 16), 40, "cpu", model)) == 32
     with pytest.raises(SystemExit, match="not bit-exact"):
-        codec.proven(stream.getvalue(), codec.clip(32, 16, 6), (32, 16), 41, "cpu")
+        codec.proven(stream.getvalue(), codec.clip(32, 16, 6), (32, 16), 41, "cpu", model)
 
 
 def test_keyframes_and_the_start_are_stated_apart():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvc.kernels import TABLE
+from nvc.kernels import TABLE, gpu
 from nvc.kernels._gemm import set_vector
 from nvc.kernels._pool import even, parallel, set_threads, threads
 from nvc.testing import PATTERNS, Fill
@@ -115,7 +115,7 @@ def test_refuses_a_row_outside_the_tables(name):
 
 
 @pytest.mark.parametrize(
-    "case", [(3, 5, 8, 0, 8, 1, 0, 0), (3, 5, 8, 7, 8, 1, 0, 0), (3, 5, 8, 18, 8, 1, 0, 0)], ids=str
+    "case", [(3, 5, 8, 0, 8, 1, 0, 0, 0), (3, 5, 8, 7, 8, 1, 0, 0, 0), (3, 5, 8, 18, 8, 1, 0, 0, 0)], ids=str
 )
 def test_refuses_a_difference_of_halves_that_there_are_not(case):
     kernel = TABLE["conv1x1_s16"]
@@ -135,23 +135,38 @@ def test_refuses_an_output_that_does_not_fit():
 
 
 @pytest.mark.parametrize("case", TABLE["block_s16"].cases, ids=str)
-def test_block_may_write_over_its_stream(case, pytestconfig):
+@pytest.mark.parametrize("implementation", ["cpu", "launch"])
+def test_block_may_write_over_its_stream(case, implementation, pytestconfig):
     kernel = TABLE["block_s16"]
     args = kernel.make(case, Fill("uniform", pytestconfig.getoption("--seed")))
     want = kernel.reference(**args)
+    device = pytestconfig.device if implementation == "launch" else "cpu"
+    args = {name: tensor.to(device) for name, tensor in args.items()}
     if case[3]:
         want, after = want
-        out = args["x"], torch.empty_like(after)
-        assert kernel.cpu(**args, out=out) == out
-        assert torch.equal(out[1], after)
+        out = args["x"], torch.empty_like(after, device=device)
+        assert getattr(kernel, implementation)(**args, out=out) == out
+        assert torch.equal(out[1].cpu(), after)
     else:
-        assert kernel.cpu(**args, out=args["x"]) is args["x"]
-    assert torch.equal(args["x"], want)
+        assert getattr(kernel, implementation)(**args, out=args["x"]) is args["x"]
+    assert torch.equal(args["x"].cpu(), want)
 
 
-def test_block_refuses_half_a_layer():
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("case", [(10, 20, 130, 5), (9, 17, 256, 0)], ids=str)
+def test_block_in_tiles_of_large_pictures(case, pattern, pytestconfig, monkeypatch):
+    monkeypatch.setattr(gpu.block_s16, "MULTIPROCESSORS", 1)
     kernel = TABLE["block_s16"]
-    args = kernel.make((3, 2, 34, 17), Fill("uniform", 0))
+    args = kernel.make(case, Fill(pattern, pytestconfig.getoption("--seed")))
+    check(kernel.launch, args, kernel.reference(**args), pytestconfig.device)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [("block_s16", (3, 2, 34, 17)), ("conv1x1_s16", (3, 5, 7, 10, 9, 3, 1, 1, 5))]
+)
+def test_half_a_layer_is_refused(name, case):
+    kernel = TABLE[name]
+    args = kernel.make(case, Fill("uniform", 0))
     for key in ("w_next", "bias_next", "mult_next"):
         with pytest.raises(ValueError, match="come together"):
             kernel.cpu(**args | {key: None})

@@ -1,6 +1,7 @@
 """The exported integer network computes what its fake-quantised twin computes, to the bit, on real frames."""
 
 import copy
+import io
 
 import av
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import nvc
 from nvc.codec.encoder import FrameEncoder
 from nvc.codec.geometry import Geometry
 from nvc.media.clips import clip_path
-from nvc.models.config import FAST, gain_row
+from nvc.models.config import FAST, MAIN, Config, gain_row
+from nvc.models.weights import ModelError, read_model, write_model
 from nvc.train.data import Clip
 from nvc.train.export import export
 from nvc.train.initialise import initialise
@@ -32,11 +35,10 @@ def real_frames(count: int, height: int, width: int) -> list[tuple[torch.Tensor,
     raise AssertionError("the clip is too short")
 
 
-@pytest.fixture(scope="module")
-def twin() -> Twin:
+def started(config: Config) -> Twin:
     """The start of training, plus noise on everything, so that no part is without effect."""
     torch.manual_seed(1)
-    twin = Twin(FAST).eval()
+    twin = Twin(config).eval()
     frames = real_frames(8, 144, 176)
     luma, u, v = (np.stack([planes[i].numpy() for planes in frames]) for i in range(3))
     initialise(twin, [Clip("carphone", luma, np.stack((u, v), 1), 1.0)], 0)
@@ -44,6 +46,11 @@ def twin() -> Twin:
         for name, p in twin.named_parameters():
             p.add_(torch.randn_like(p) * (0.1 if name.endswith(("bias", "knots", "memory")) else 0.02))
     return twin
+
+
+@pytest.fixture(scope="module")
+def twin() -> Twin:
+    return started(FAST)
 
 
 def check_frames(twin: Twin, height: int, width: int, qp: int) -> tuple[int, int]:
@@ -74,6 +81,21 @@ def check_frames(twin: Twin, height: int, width: int, qp: int) -> tuple[int, int
 def test_integer_network_equals_exact_twin(twin: Twin, height: int, width: int, qp: int) -> None:
     symbols, _ = check_frames(twin, height, width, qp)
     assert symbols, "nothing was coded: the comparison would be empty"
+
+
+def test_main_network_equals_exact_twin_and_makes_streams() -> None:
+    twin = started(MAIN)
+    symbols, _ = check_frames(twin, 32, 48, 40)
+    assert symbols
+    model = read_model(write_model(export(twin), {}), "main")
+    stream = io.BytesIO()
+    with nvc.Encoder(stream, 48, 32, qp=40, model=model, device="cpu") as encoder:
+        made = [encoder.write(*(plane.numpy() for plane in planes)) for planes in real_frames(3, 32, 48)]
+    assert encoder.header.preset.name == "MAIN"
+    decoded = list(nvc.Decoder(io.BytesIO(stream.getvalue()), model=model, device="cpu"))
+    assert [frame.tobytes() for frame in decoded] == [packet.frame.tobytes() for packet in made]
+    with pytest.raises(ModelError, match=model.identity.hex()[:16]):
+        nvc.Decoder(io.BytesIO(stream.getvalue()), device="cpu")
 
 
 def test_blocks_without_symbols_are_copied_alike(twin: Twin) -> None:

@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA_FOLDER", nargs="*", type=Path, help="folder of videos and pictures")
     parser.add_argument("--out", metavar="RUN_FOLDER", type=Path, required=True, help="folder of the run")
     parser.add_argument(
-        "--recipe", metavar="FILE", type=Path, help="TOML file of stages (default: that of preset fast)"
+        "--recipe", metavar="PRESET|FILE", default="fast", help="that of preset fast (default) or main, or a TOML file"
     )
     parser.add_argument(
         "--init", metavar="FILE", type=Path, help="start a new run from network.safetensors of an earlier one"
@@ -57,19 +57,15 @@ def run(args: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _recipe(path: Path | None) -> "Recipe":
-    from nvc.train import recipe
-    from nvc.train.trainer import CONFIGS
+def _recipe(name: str) -> "Recipe":
+    from nvc.train.recipe import load_recipe, recipe_path
 
-    path = path or Path(recipe.__file__).parent / "recipes" / "fast.toml"
+    path = recipe_path(name)
     try:
-        found = recipe.load_recipe(path)
+        return load_recipe(path)
     except ValueError as error:  # of a file that is not text, too
         reason = str(error).removeprefix(f"{path}: ")
         raise exits.UsageError(f"{path}: {reason}") from error
-    if found.preset not in CONFIGS:
-        raise exits.UsageError(f"{path}: there is no preset {found.preset!r} but {', '.join(CONFIGS)}")
-    return found
 
 
 def _device(name: str) -> "torch.device":

@@ -46,6 +46,23 @@ FAST = Config(
     skip=5,
 )
 
+MAIN = Config(
+    preset="main",
+    channels=256,
+    latent=320,
+    hyper=128,
+    z=FAST.z,
+    context_blocks=4,
+    encoder_blocks=4,
+    encoder_latent_blocks=2,
+    prior_blocks=3,
+    step_blocks=2,
+    decoder_blocks=8,
+    recon_blocks=4,
+    skip=5,
+)
+CONFIGS = {config.preset: config for config in (FAST, MAIN)}
+
 
 def gain_row(qp: int, intra: bool) -> int:
     """The row of the gain tables for a frame of this QP (0..63)."""

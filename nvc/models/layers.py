@@ -54,17 +54,37 @@ class Blocks(nn.ModuleList):
     def __init__(self, count: int, c: int) -> None:
         super().__init__(Block(c) for _ in range(count))
 
+    @property
+    def first(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Tables of the layer that the first block begins with."""
+        return self[0].reduce.tables  # type: ignore[return-value,union-attr]
+
     def on(self, stream: Tensor) -> list[tuple[Block, Tensor]]:
         """For `chain`: these blocks, all of which leave their results in `stream`."""
         return [(block, stream) for block in self]  # type: ignore[misc]
 
 
-def chain(blocks: Sequence[tuple[Block, Tensor]], x: Tensor, space: Workspace) -> Tensor:
-    """Send the stream x through blocks, each with where it leaves its results, which may be where it finds them: one
-    kernel, and one for each block, as a block's kernel begins the next."""
-    halves = [space.s8(f"half {i}", *x.shape[:2], x.shape[2] // 2) for i in (0, 1)]
-    h = conv1x1_u8(x, *blocks[0][0].reduce.tables, out=halves[0])
-    for i, ((block, out), (after, _)) in enumerate(pairwise(blocks), 1):
-        x, h = block_s16(h, x, *block.tables, *after.reduce.tables, out=(out, halves[i & 1]))
+def half(x: Tensor, space: Workspace, number: int = 0) -> Tensor:
+    """int8 [H, W, C / 2], for what a block makes of x [H, W, C] first; number 0 before a `chain`."""
+    return space.s8(f"half {number}", *x.shape[:2], x.shape[2] // 2)
+
+
+def chain(
+    blocks: Sequence[tuple[Block, Tensor]],
+    x: Tensor,
+    space: Workspace,
+    begun: bool = False,
+    after: tuple[Conv, Tensor] | None = None,
+) -> Tensor:
+    """Send the stream x through blocks, each with where it leaves its results, which may be where it finds them; then
+    through the layer `after`, if there is one, to the int8 [H, W, N] beside it. One kernel for each block, which begins
+    what follows, and one before unless the first block is `begun`. Returns the stream."""
+    halves = half(x, space), half(x, space, 1)
+    h = halves[0] if begun else conv1x1_u8(x, *blocks[0][0].reduce.tables, out=halves[0])
+    for i, ((block, out), (following, _)) in enumerate(pairwise(blocks), 1):
+        x, h = block_s16(h, x, *block.tables, *following.reduce.tables, out=(out, halves[i & 1]))
     block, out = blocks[-1]
-    return block_s16(h, x, *block.tables, out=out)  # type: ignore[no-any-return]
+    if after is None:
+        return block_s16(h, x, *block.tables, out=out)  # type: ignore[no-any-return]
+    layer, result = after
+    return block_s16(h, x, *block.tables, *layer.tables, out=(out, result))[0]  # type: ignore[no-any-return]

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from nvc.kernels._tables import SYMBOLS, TABLE_ROWS
 from nvc.kernels.conv1x1_s16 import conv1x1_s16
-from nvc.kernels.conv1x1_u8 import conv1x1_u8
 from nvc.kernels.dequant_s16 import dequant_s16
 from nvc.kernels.down2_s8 import down2_s8
 from nvc.kernels.down2_s16 import down2_s16
@@ -31,7 +30,7 @@ from nvc.kernels.recon_u8 import recon_u8
 from nvc.kernels.refine_mean import refine_mean
 from nvc.kernels.up2_u8 import up2_u8
 from nvc.models.config import PIXELS, ROWS, Config
-from nvc.models.layers import Blocks, Conv, chain
+from nvc.models.layers import Blocks, Conv, chain, half
 from nvc.models.workspace import Workspace
 
 Planes = tuple[Tensor, Tensor, Tensor]
@@ -79,20 +78,22 @@ class LowDelay(nn.Module):
     def make_context(self, memory: Tensor, prediction: Tensor, space: Workspace) -> Tensor:
         """memory int16 [h, w, C], prediction int8 [h, w, 96] -> int16 [h, w, C]."""
         x = space.s16("context", *memory.shape)
-        conv1x1_s16(memory, prediction, *self.context_in.tables, self.row0, out=x)
-        return chain(self.context.on(x), x, space)
+        first = self.context.first
+        conv1x1_s16(memory, prediction, *self.context_in.tables, self.row0, False, *first, out=(x, half(x, space)))
+        return chain(self.context.on(x), x, space, begun=True)
 
     def analyse(self, context: Tensor, pixels: Tensor, row: Tensor, space: Workspace) -> tuple[Tensor, Tensor]:
         """pixels int8 [h, w, 192], picture then prediction -> y int16 [h/2, w/2, N] (unit 1/32 step), z int8."""
         c, (h, w, _) = self.config, context.shape
         sizes = [((h + n - 1) // n, (w + n - 1) // n) for n in (2, 4, 8)]
         x = space.s16("pictures", h, w, c.channels)
-        conv1x1_s16(context, pixels, *self.encoder_in.tables, row, difference=True, out=x)
-        pictures = chain(self.encoder.on(x), x, space)
+        first = self.encoder.first
+        conv1x1_s16(context, pixels, *self.encoder_in.tables, row, True, *first, out=(x, half(x, space)))
+        pictures = chain(self.encoder.on(x), x, space, begun=True)
         x = space.s16("encoded", *sizes[0], c.channels)
         down2_s16(pictures, None, *self.encoder_down.tables, self.row0, out=x)
-        e = chain(self.encoder_latent.on(x), x, space)
-        detail = conv1x1_u8(e, *self.y_detail.tables, out=space.s8("detail", *sizes[0], c.channels))
+        detail = space.s8("detail", *sizes[0], c.channels)
+        e = chain(self.encoder_latent.on(x), x, space, after=(self.y_detail, detail))
         y = down2_s16(pictures, detail, *self.y_head.tables, row, out=space.s16("y", *sizes[0], c.latent))
         z = down2_u8(e, *self.hyper_enc1.tables, out=space.s8("hyper_encoded", *sizes[1], c.hyper))
         return y, down2_s8(z, *self.hyper_enc2.tables, out=space.s8("z", *sizes[2], c.z))

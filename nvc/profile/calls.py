@@ -22,6 +22,7 @@ from nvc.codec.writer import Encoder
 from nvc.kernels import TABLE
 from nvc.kernels._table import Case, Cost, Kernel
 from nvc.kernels.rans_encode import lane_count
+from nvc.models.weights import Model
 from nvc.trace import marks
 
 Picture = tuple[np.ndarray, np.ndarray, np.ndarray]  # planes y, u, v
@@ -130,19 +131,22 @@ def recorded(*, keep: bool = False) -> Iterator[list[Call]]:
         found.append(Call(name, case, max(around)[1] if around else BESIDE, kept))
 
 
-def frame_calls(pictures: Sequence[Picture], qp: int, *, keep: bool = False) -> tuple[list[Call], list[Call]]:
-    """Kernel calls of encoding and decoding the last of these pictures (planes uint8), coded in a row on the CPU.
+def frame_calls(
+    pictures: Sequence[Picture], qp: int, *, model: Model | None = None, keep: bool = False
+) -> tuple[list[Call], list[Call]]:
+    """Kernel calls of encoding and decoding the last of these pictures (planes uint8), coded in a row on the CPU with
+    `model`, by default the shipped `fast` weights.
 
     A GPU runs the same kernels at the same cases. `keep` as in `recorded`.
     """
     stream, (height, width) = io.BytesIO(), pictures[0][0].shape
-    with Encoder(stream, width, height, qp=qp, device="cpu", reconstructions=False) as encoder:
+    with Encoder(stream, width, height, qp=qp, model=model, device="cpu", reconstructions=False) as encoder:
         for planes in pictures[:-1]:
             encoder.write(*planes)
         with recorded(keep=keep) as encoding:
             encoder.write(*pictures[-1])
     stream.seek(0)
-    decoder = Decoder(stream, device="cpu")
+    decoder = Decoder(stream, model=model, device="cpu")
     for _ in pictures[:-1]:
         next(decoder)
     with recorded(keep=keep) as decoding:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from torch import Tensor
 
 VIDEO = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".y4m"}
 IMAGE = {".webp", ".png", ".jpg", ".jpeg"}
+STANDS = 0.4  # share of the stills that do not move: titles and slides must not fade while nothing happens
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Clip:
 
 
 def _decode(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import av  # training from other clips than files does without
+
     luma, chroma = [], []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
@@ -50,7 +52,7 @@ def load_folders(folders: list[Path]) -> list[Clip]:
 
 
 class Sampler:
-    """Random crops of random clips, mirrored and reversed at random; a still becomes a slow pan."""
+    """Random crops of random clips, mirrored and reversed at random; a still stands or becomes a slow pan."""
 
     def __init__(self, clips: list[Clip], seed: int) -> None:
         self.clips = clips
@@ -71,7 +73,7 @@ class Sampler:
         count, height, width = clip.luma.shape
         y, x = 2 * rng.integers(0, (height - crop) // 2 + 1), 2 * rng.integers(0, (width - crop) // 2 + 1)
         if count == 1:
-            velocity = rng.normal(0, 2, 2)
+            velocity = rng.normal(0, 2, 2) * (rng.random() > STANDS)
             at = np.arange(frames)[:, None] * velocity + (y, x)
             at = 2 * np.clip(np.round(at / 2), 0, ((height - crop) // 2, (width - crop) // 2)).astype(int)
             time = np.zeros(frames, int)

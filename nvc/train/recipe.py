@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from nvc.models.config import CONFIGS
 from nvc.train.quant import Mode
 
 
@@ -43,6 +44,11 @@ class Recipe:
         raise ValueError("the recipe has ended")
 
 
+def recipe_path(name: str) -> Path:
+    """Where the recipe of a preset is, or the file of this name."""
+    return Path(__file__).parent / "recipes" / f"{name}.toml" if name in CONFIGS else Path(name)
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises ValueError with the file's name when it is not one."""
     try:
@@ -51,6 +57,9 @@ def load_recipe(path: Path) -> Recipe:
             Stage(**{**s, "clips": tuple((int(t), int(b)) for t, b in s["clips"]), "mode": Mode(s["mode"])})
             for s in raw["stage"]
         )
-        return Recipe(raw["preset"], raw["seed"], stages)
+        recipe = Recipe(raw["preset"], raw["seed"], stages)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a training recipe ({error})") from error
+    if recipe.preset not in CONFIGS:
+        raise ValueError(f"{path}: there is no preset {recipe.preset!r} but {', '.join(CONFIGS)}")
+    return recipe

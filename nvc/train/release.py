@@ -5,9 +5,9 @@ from pickle import UnpicklingError
 
 import torch
 
+from nvc.models.config import CONFIGS
 from nvc.models.weights import write_model
 from nvc.train.export import export
-from nvc.train.trainer import CONFIGS
 from nvc.train.twin import Twin
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nvc.models.config import FAST, Config
+from nvc.models.config import CONFIGS
 from nvc.train.data import Clip, Sampler
 from nvc.train.initialise import initialise
 from nvc.train.plot import plot_curves
@@ -23,7 +23,6 @@ from nvc.train.samples import plot_samples
 from nvc.train.twin import Twin
 from nvc.train.unroll import draw, unroll
 
-CONFIGS: dict[str, Config] = {FAST.preset: FAST}
 WARMUP = 200
 # learning rates relative to that of ordinary weights
 TRANSFORM_LR = 0.1  # starts near its optimum: a larger rate shakes it and costs quality at high QP

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from nvc.codec.gop import OFFSETS, frame_qp, search_rate
 from nvc.kernels.motion_search import motion_search
@@ -15,6 +16,7 @@ from nvc.train.quant import Mode, ste_round
 from nvc.train.twin import Twin, lambdas
 
 CHROMA_WEIGHT = 2.0  # of U and V beside 6 for Y; above 1 because chroma converges later
+STAIN_WEIGHT = 6.0  # beside it, of the mean error of every 8x8 block of U and V: what is seen as a false colour
 
 
 @dataclass
@@ -51,6 +53,14 @@ def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> Tensor:
     return torch.stack(fields).long()
 
 
+def errors(difference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """difference [B, 96, h, w] in grey levels -> mean squared errors on [0, 1], each [B]: of Y, of U and V, and of the
+    means of U and V over blocks of 8x8 (16x16 of the picture), in which errors of fine detail cancel."""
+    squared = (difference / 255) ** 2
+    means = avg_pool2d(torch.stack([difference[:, p : p + 16].mean(1) for p in (64, 80)], 1) / 255, 2) ** 2
+    return squared[:, :64].mean((1, 2, 3)), squared[:, 64:].mean((1, 2, 3)), means.mean((1, 2, 3))
+
+
 def unroll(net: Twin, luma: Tensor, chroma: Tensor, draw: Draw, mode: Mode) -> Result:
     """luma uint8 [T, B, H, W], chroma uint8 [T, B, 2, H/2, W/2]; a clip that does not start with an intra frame starts
     from a slightly noisy original frame and an empty memory."""
@@ -82,9 +92,8 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, draw: Draw, mode: Mode) -> R
                 pred, whole = ste_round(compensate(recon, mv)), (mv & 3 == 0).all(3)[:, None]
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 coded = net(target, pred, whole.to(device), memory, qp + QPS if key else qp, mode, noise=True)
-            error = ((coded.pixels - target) / 255) ** 2
-            mse_y, mse_c = error[:, :64].mean((1, 2, 3)), error[:, 64:].mean((1, 2, 3))
-            d = (6 * mse_y + 2 * CHROMA_WEIGHT * mse_c) / (6 + 2 * CHROMA_WEIGHT)
+            mse_y, mse_c, stains = errors(coded.pixels - target)
+            d = (6 * mse_y + 2 * (CHROMA_WEIGHT * mse_c + STAIN_WEIGHT * stains)) / (6 + 2 * CHROMA_WEIGHT)
             bpp = coded.bits / (64 * h * w)
             loss = (weight * (lam * d + bpp)).mean()
             result.loss = result.loss + loss / (frames if intra else frames - 1)

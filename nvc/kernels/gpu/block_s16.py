@@ -1,14 +1,17 @@
-"""Device code of block_s16: one program takes 4 x 16 pixels through the whole chain, from h to the stream and, where a
-layer follows, to its results: the view of the stream is in registers, and to read it again would be a launch.
+"""Device code of block_s16: one program takes a tile of pixels through the whole chain, from h to the stream and, where
+a layer follows, to its results: the view of the stream is in registers, and to read it again would be a launch.
 
 Between the two halves of a block only h and the stream touch memory; d, x1, its view, the hidden sums and s stay in
-registers and shared memory. The hidden layer goes in slices of BLOCK_S channels, at C <= 128 all at once: the four
-groups of a slice are summed, requantised and multiplied into the last layer, so that no more than one slice is alive.
+registers and shared memory. Above 128 channels the sums of a stream would take all registers: layers that add to it
+then go in pieces of 64 channels, through `out`, where no other program reads or writes the pixels of this one, and the
+depthwise and hidden layers in two halves.
 
-1080p, C = 128: 510 programs; each reads 49 KB of weights from L2 (25 MB in all: 4.5 us), the picture moves 576 bytes
-a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have about as much to do as L2: 9 taps of K
-channels and 3 C + K requantisations a pixel. Four warps, as 64 pixels are one matrix instruction of one warp group: of
-eight warps, half would repeat what the others do. 255 registers without a spill; two programs on a multiprocessor.
+1080p, C = 128: 510 programs of 4 x 16 pixels; each reads 49 KB of weights from L2 (25 MB in all: 4.5 us), the picture
+moves 576 bytes a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have about as much to do as
+L2: 9 taps of K channels and 3 C + K requantisations a pixel. Four warps, as 64 pixels are one matrix instruction of one
+warp group: of eight warps, half would repeat what the others do. At C = 256 the weights are four times as many: a tile
+of 8 x 16 for eight warps halves how often they are read, if there are tiles for all multiprocessors. (At C = 128 such
+tiles spill for compute capability 10 and 12.) No tile spills on any architecture.
 """
 
 import triton
@@ -16,10 +19,11 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels.gpu._fixed import clamp8, clamp16, requant, store_u8, view
-from nvc.kernels.gpu._tile import tile_grid, tile_pixels
+from nvc.kernels.gpu._tile import COLUMNS, MULTIPROCESSORS, ROWS
 
-TILE = {"num_warps": 4, "num_stages": 1}
-MAX_BLOCK_S = 64
+GROUPS = 4  # of hidden channels that are summed
+PIECE = 64
+WHOLE = 128  # channels of a stream that four warps hold for 64 pixels
 
 
 @triton.jit
@@ -30,59 +34,103 @@ def _requant(acc, bias_ptr, mult_ptr, n, ok):
 
 
 @triton.jit
-def _pixel(h_ptr, y, x, k, H, W, K: tl.constexpr):
-    """int32 [16, BLOCK_K] of pixels (y, x) of h_ptr, the tile's first; outside the picture h is -128."""
-    top, left = tl.program_id(1) * 4, tl.program_id(0) * 16
+def _pixel(h_ptr, y, x, k, H, W, K: tl.constexpr, ROWS: tl.constexpr):
+    """int32 [4 ROWS, k] of pixels (y, x) of h_ptr, the tile's first; outside the picture h is -128."""
+    top, left = tl.program_id(1) * ROWS, tl.program_id(0) * 16
     ok = ((top + y >= 0) & (top + y < H) & (left + x >= 0) & (left + x < W))[:, None] & (k < K)[None, :]
     return tl.load(h_ptr + ((y * W + x) * K)[:, None] + k[None, :], mask=ok, other=-128).to(tl.int32)
 
 
 @triton.jit
-def _depthwise(h_ptr, w_ptr, bias_ptr, mult_ptr, H, W, K: tl.constexpr, BLOCK_K: tl.constexpr):
-    """int8 [64, BLOCK_K]: the depthwise layer. A thread has four neighbours in a row, a0..a3: of the nine pixels that
-    each needs two thirds are shared, and to widen a byte costs as much as to multiply it."""
-    i, k = tl.arange(0, 16), tl.arange(0, BLOCK_K)
-    k_ok = k < K
-    a0 = tl.zeros((16, BLOCK_K), dtype=tl.int32)
+def _depthwise(h_ptr, w_ptr, bias_ptr, mult_ptr, k, H, W, K: tl.constexpr, ROWS: tl.constexpr):
+    """int8 [16 ROWS, k]: channels k of the depthwise layer. A thread has four neighbours in a row, a0..a3: of the nine
+    pixels that each needs two thirds are shared, and to widen a byte costs as much as to multiply it."""
+    i, k_ok = tl.arange(0, 4 * ROWS), k < K
+    a0 = tl.zeros((4 * ROWS, k.shape[0]), dtype=tl.int32)
     a1, a2, a3 = a0, a0, a0
     for dy in range(3):
         w0 = tl.load(w_ptr + 3 * dy * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
         w1 = tl.load(w_ptr + (3 * dy + 1) * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
         w2 = tl.load(w_ptr + (3 * dy + 2) * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
         y, x = (i >> 2) + dy - 1, (i & 3) * 4
-        h = _pixel(h_ptr, y, x - 1, k, H, W, K)
+        h = _pixel(h_ptr, y, x - 1, k, H, W, K, ROWS)
         a0 += h * w0
-        h = _pixel(h_ptr, y, x, k, H, W, K)
+        h = _pixel(h_ptr, y, x, k, H, W, K, ROWS)
         a0 += h * w1
         a1 += h * w0
-        h = _pixel(h_ptr, y, x + 1, k, H, W, K)
+        h = _pixel(h_ptr, y, x + 1, k, H, W, K, ROWS)
         a0 += h * w2
         a1 += h * w1
         a2 += h * w0
-        h = _pixel(h_ptr, y, x + 2, k, H, W, K)
+        h = _pixel(h_ptr, y, x + 2, k, H, W, K, ROWS)
         a1 += h * w2
         a2 += h * w1
         a3 += h * w0
-        h = _pixel(h_ptr, y, x + 3, k, H, W, K)
+        h = _pixel(h_ptr, y, x + 3, k, H, W, K, ROWS)
         a2 += h * w2
         a3 += h * w1
-        h = _pixel(h_ptr, y, x + 4, k, H, W, K)
+        h = _pixel(h_ptr, y, x + 4, k, H, W, K, ROWS)
         a3 += h * w2
     a0 = clamp8(_requant(a0, bias_ptr, mult_ptr, k, k_ok))
     a1 = clamp8(_requant(a1, bias_ptr, mult_ptr, k, k_ok))
     a2 = clamp8(_requant(a2, bias_ptr, mult_ptr, k, k_ok))
     a3 = clamp8(_requant(a3, bias_ptr, mult_ptr, k, k_ok))
-    d = tl.join(tl.join(a0, a2), tl.join(a1, a3))  # [16, BLOCK_K, 2, 2]
-    return tl.permute(d, (0, 2, 3, 1)).reshape(64, BLOCK_K)
+    d = tl.join(tl.join(a0, a2), tl.join(a1, a3))  # [4 ROWS, k, 2, 2]
+    return tl.permute(d, (0, 2, 3, 1)).reshape(16 * ROWS, k.shape[0])
 
 
 @triton.jit
-def _transposed(w_ptr, k, n, STRIDE: tl.constexpr, k_ok, n_ok):
-    """int8 [k, n] of weights [., STRIDE]."""
-    return tl.load(w_ptr + n[None, :] * STRIDE + k[:, None], mask=k_ok[:, None] & n_ok[None, :], other=0)
+def _transposed(w_ptr, k, n, K: tl.constexpr, N):
+    """int8 [k, n] of weights [N, K]."""
+    return tl.load(w_ptr + n[None, :] * K + k[:, None], mask=(k < K)[:, None] & (n < N)[None, :], other=0)
 
 
 @triton.jit
+def _product(a, b, k, n, w_ptr, K: tl.constexpr, N: tl.constexpr):
+    """int32 [pixels, n]: channels k, which are in a, and where K has more, the next as many, in b, times weights
+    [N, K]."""
+    half: tl.constexpr = k.shape[0]
+    acc = tl.dot(a, _transposed(w_ptr, k, n, K, N), out_dtype=tl.int32)
+    if half < K:
+        acc = tl.dot(b, _transposed(w_ptr, k + half, n, K, N), acc, out_dtype=tl.int32)
+    return acc
+
+
+@triton.jit
+def _added(x, a, b, k, c, w_ptr, bias_ptr, mult_ptr, C: tl.constexpr, K: tl.constexpr):
+    """int16 [pixels, c]: the stream x and what the layer makes of channels k (a and b, see `_product`)."""
+    acc = _product(a, b, k, c, w_ptr, K, C)
+    return clamp16(x.to(tl.int32) + _requant(acc, bias_ptr, mult_ptr, c, c < C))
+
+
+@triton.jit
+def _add_pieces(
+    x_ptr, out_ptr, at, ok, a, b, k, w_ptr, bias_ptr, mult_ptr, C: tl.constexpr, K: tl.constexpr, PIECE: tl.constexpr
+):
+    """`_added` from memory to memory."""
+    for start in range(0, C, PIECE):
+        c = start + tl.arange(0, PIECE)
+        place, inside = at + c[None, :], ok & (c < C)[None, :]
+        x = tl.load(x_ptr + place, mask=inside, other=0)
+        tl.store(out_ptr + place, _added(x, a, b, k, c, w_ptr, bias_ptr, mult_ptr, C, K), mask=inside)
+    tl.debug_barrier()  # other threads may read it than wrote it
+
+
+@triton.jit
+def _hidden(a, c, s, w_ptr, bias_ptr, mult_ptr, groups, C: tl.constexpr, K: tl.constexpr):
+    """int8 [pixels, s]: channels s of the sums over groups of the hidden layer."""
+    total = tl.zeros((a.shape[0], s.shape[0]), dtype=tl.int32)
+    # `groups` is data: a loop whose length it knows is unrolled by ptxas 12.8, which then keeps the loads of all groups
+    # in registers, and for sm_90 loses the products of two
+    for group in range(groups):
+        n = group * K + s
+        g = tl.dot(a, _transposed(w_ptr, c, n, C, (group + 1) * K), out_dtype=tl.int32)
+        total += tl.maximum(g + tl.load(bias_ptr + n, mask=s < K, other=0)[None, :], 0)
+    mult = tl.load(mult_ptr + s, mask=s < K, other=0)
+    return store_u8(requant(total, 0, mult[None, :]))
+
+
+@triton.jit(do_not_specialize=["groups"])
 def _block_s16(
     # inputs
     h_ptr,  # int8 [H, W, K]
@@ -108,64 +156,67 @@ def _block_s16(
     # sizes
     H,
     W,
+    groups,  # GROUPS
     C: tl.constexpr,
     K: tl.constexpr,
     N: tl.constexpr,  # 0 where no layer follows
     # tile
-    BLOCK_C: tl.constexpr,  # powers of two >= C and K, at least 32
-    BLOCK_K: tl.constexpr,
-    BLOCK_S: tl.constexpr,
-    BLOCK_N: tl.constexpr,  # power of two >= N, at least 16
+    ROWS: tl.constexpr,  # of 16 pixels
+    BLOCK_C: tl.constexpr,  # power of two >= C, at least 32
+    BLOCK_K: tl.constexpr,  # power of two >= K or, above 64, its half; at least 32
+    BLOCK_N: tl.constexpr,  # power of two, at least 16
+    PIECE: tl.constexpr,  # channels of the stream at a time: BLOCK_C, or fewer, and then through memory
 ):
-    y, x = tile_pixels()
     c, k = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_K)
-    c_ok, k_ok = c < C, k < K
+    i = tl.arange(0, 16 * ROWS)
+    y, x = tl.program_id(1) * ROWS + (i >> 4), tl.program_id(0) * 16 + (i & 15)
     # 64-bit addresses for the tile's first pixel alone: the others lie at 32-bit offsets, which take half the registers
-    first = tl.program_id(1).to(tl.int64) * 4 * W + tl.program_id(0) * 16
-    pixel = (tl.arange(0, 64) >> 4) * W + (tl.arange(0, 64) & 15)
-    at = (pixel * C)[:, None] + c[None, :]
-    ok = ((y < H) & (x < W))[:, None] & c_ok[None, :]
+    first = tl.program_id(1).to(tl.int64) * ROWS * W + tl.program_id(0) * 16
+    h_ptr += first * K
+    x_ptr += first * C
+    out_ptr += first * C
+    at, ok = ((i >> 4) * W + (i & 15))[:, None] * C, ((y < H) & (x < W))[:, None]
+    place, inside = at + c[None, :], ok & (c < C)[None, :]
 
-    d = _depthwise(h_ptr + first * K, w_dw_ptr, bias_dw_ptr, mult_dw_ptr, H, W, K, BLOCK_K)
-    acc = tl.dot(d, _transposed(w_proj_ptr, k, c, K, k_ok, c_ok), out_dtype=tl.int32)
-    x1 = tl.load(x_ptr + first * C + at, mask=ok, other=0).to(tl.int32) + _requant(
-        acc, bias_proj_ptr, mult_proj_ptr, c, c_ok
-    )
-    x1 = clamp16(x1)
+    d0 = _depthwise(h_ptr, w_dw_ptr, bias_dw_ptr, mult_dw_ptr, k, H, W, K, ROWS)
+    d1 = d0
+    if BLOCK_K < K:
+        d1 = _depthwise(h_ptr, w_dw_ptr, bias_dw_ptr, mult_dw_ptr, k + BLOCK_K, H, W, K, ROWS)
+    if PIECE < BLOCK_C:
+        _add_pieces(x_ptr, out_ptr, at, ok, d0, d1, k, w_proj_ptr, bias_proj_ptr, mult_proj_ptr, C, K, PIECE)
+        x1 = tl.load(out_ptr + place, mask=inside, other=0)
+    else:
+        x1 = tl.load(x_ptr + place, mask=inside, other=0)
+        x1 = _added(x1, d0, d1, k, c, w_proj_ptr, bias_proj_ptr, mult_proj_ptr, C, K)
+
     a = view(x1)
+    s0 = _hidden(a, c, k, w_up_ptr, bias_up_ptr, mult_up_ptr, groups, C, K)
+    s1 = s0
+    if BLOCK_K < K:
+        s1 = _hidden(a, c, k + BLOCK_K, w_up_ptr, bias_up_ptr, mult_up_ptr, groups, C, K)
 
-    acc = tl.zeros((64, BLOCK_C), dtype=tl.int32)
-    for s0 in range(0, K, BLOCK_S):
-        s = s0 + tl.arange(0, BLOCK_S)
-        s_ok = s < K
-        total = tl.zeros((64, BLOCK_S), dtype=tl.int32)
-        # unrolled here: ptxas 12.8 unrolls such a loop too, but for sm_90 it then loses the products of two groups
-        for group in tl.static_range(4):
-            n = group * K + s
-            g = tl.dot(a, _transposed(w_up_ptr, c, n, C, c_ok, s_ok), out_dtype=tl.int32)
-            total += tl.maximum(g + tl.load(bias_up_ptr + n, mask=s_ok, other=0)[None, :], 0)
-        mult = tl.load(mult_up_ptr + s, mask=s_ok, other=0)
-        hidden = store_u8(requant(total, 0, mult[None, :]))
-        acc = tl.dot(hidden, _transposed(w_down_ptr, s, c, K, s_ok, c_ok), acc, out_dtype=tl.int32)
-
-    out = clamp16(x1.to(tl.int32) + _requant(acc, bias_down_ptr, mult_down_ptr, c, c_ok))
-    # places anew, from a width that the compiler does not know to be W: it would keep those of x over the whole chain,
-    # and spill. Of many ways to write this, it spills in none of the six architectures (at N = 128 in sm_86, a little)
+    # places anew, from a width that the compiler does not know to be W: it would keep those of x, and spill
     width = tl.maximum(W, 1)
-    i, j = tl.arange(0, 64) >> 4, tl.arange(0, 64) & 15
+    y, x = tl.program_id(1) * ROWS + (i >> 4), tl.minimum(tl.program_id(0), width) * 16 + (i & 15)
+    pixel, ok = ((i >> 4) * width + (i & 15))[:, None], ((y < H) & (x < width))[:, None]
+    at = pixel * C
+    place, inside = at + c[None, :], ok & (c < C)[None, :]
+    if PIECE < BLOCK_C:
+        tl.debug_barrier()  # all have read x1
+        _add_pieces(out_ptr, out_ptr, at, ok, s0, s1, k, w_down_ptr, bias_down_ptr, mult_down_ptr, C, K, PIECE)
+    else:
+        x1 = _added(x1, s0, s1, k, c, w_down_ptr, bias_down_ptr, mult_down_ptr, C, K)
+        tl.store(out_ptr + place, x1, mask=inside)
+
     if N > 0:
-        first = tl.program_id(1).to(tl.int64) * 4 * width + tl.program_id(0) * 16
-        y, x = tl.program_id(1) * 4 + i, tl.minimum(tl.program_id(0), width) * 16 + j
-    inside, pixel = (y < H) & (x < width), i * width + j
-    at = (pixel * C)[:, None] + c[None, :]
-    tl.store(out_ptr + first * C + at, out, mask=inside[:, None] & c_ok[None, :])
-    if N > 0:
-        n = tl.arange(0, BLOCK_N)
-        n_ok = n < N
-        acc = tl.dot(view(out), _transposed(w_next_ptr, c, n, C, c_ok, n_ok), out_dtype=tl.int32)
-        u = store_u8(_requant(acc, bias_next_ptr, mult_next_ptr, n, n_ok))
-        at = (pixel * N)[:, None] + n[None, :]
-        tl.store(next_ptr + first * N + at, u, mask=inside[:, None] & n_ok[None, :])
+        if PIECE < BLOCK_C:
+            x1 = tl.load(out_ptr + place, mask=inside, other=0)
+        a = view(x1)
+        for start in range(0, N, BLOCK_N):
+            n = start + tl.arange(0, BLOCK_N)
+            acc = _product(a, a, c, n, w_next_ptr, C, N)
+            u = store_u8(_requant(acc, bias_next_ptr, mult_next_ptr, n, n < N))
+            tl.store(next_ptr + first * N + pixel * N + n[None, :], u, mask=ok & (n < N)[None, :])
 
 
 def run(h: Tensor, x: Tensor, *rest: Tensor | None) -> None:
@@ -173,6 +224,10 @@ def run(h: Tensor, x: Tensor, *rest: Tensor | None) -> None:
     H, W, C = x.shape
     K, N = C // 2, 0 if rest[-1] is None else rest[-1].shape[2]
     block_c, block_k = (max(32, triton.next_power_of_2(n)) for n in (C, K))
-    blocks = {"BLOCK_C": block_c, "BLOCK_K": block_k, "BLOCK_S": min(MAX_BLOCK_S, block_k)}
-    blocks["BLOCK_N"] = max(16, triton.next_power_of_2(N))
-    _block_s16[tile_grid(H, W)](h, x, *rest, H, W, C, K, N, **blocks, **TILE)
+    block_n = min(64, max(16, triton.next_power_of_2(N)))
+    blocks = {"BLOCK_C": block_c, "BLOCK_K": min(block_k, 64), "BLOCK_N": block_n}
+    blocks["PIECE"] = block_c if C <= WHOLE else PIECE
+    large = triton.cdiv(W, COLUMNS), triton.cdiv(H, 2 * ROWS)
+    rows = 2 * ROWS if C > WHOLE and large[0] * large[1] >= MULTIPROCESSORS else ROWS
+    grid = large[0], triton.cdiv(H, rows)
+    _block_s16[grid](h, x, *rest, H, W, GROUPS, C, K, N, ROWS=rows, **blocks, num_warps=rows, num_stages=1)
