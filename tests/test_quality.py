@@ -29,7 +29,7 @@ def coded(frames, qp):
     return len(file.getvalue()), quality
 
 
-@pytest.mark.parametrize("qp", [8, 32, 56])
+@pytest.mark.parametrize("qp", [8, 32, 56, 63])
 def test_a_still_picture_does_not_fade(picture, qp):
     _, quality = coded([picture] * FRAMES, qp)
     assert min(quality) > quality[0] - 0.1

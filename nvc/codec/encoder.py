@@ -94,9 +94,10 @@ class FrameEncoder(Session):
         with span("prior"):
             prior = net.make_prior(context, z, row, space)
             q = space.s16("symbols", *latent.shape)
-            first = quantise(latent, prior.mean, prior.rows, self._offsets, 0, self.skip, out=q)
+            vectors = None if kind == KEY else self.vectors
+            first = quantise(latent, prior.mean, prior.rows, self._offsets, vectors, 0, self.skip, out=q)
             mean = net.refine(prior, first, row, space)
-            quantise(latent, mean, prior.rows, self._offsets, 2, self.skip, out=q)
+            quantise(latent, mean, prior.rows, self._offsets, vectors, 2, self.skip, out=q)
         # one thread's or one multiprocessor's work, which nothing waits for: it goes on beside the reconstruction
         coded = self.runner.beside(partial(self._code, kind, z, q, prior.rows))
         self.finish(kind, q, mean, context)

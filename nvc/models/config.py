@@ -35,7 +35,7 @@ FAST = Config(
     channels=128,
     latent=320,
     hyper=64,
-    z=32,
+    z=16,
     context_blocks=3,
     encoder_blocks=2,
     encoder_latent_blocks=1,
@@ -69,7 +69,7 @@ def gain_row(qp: int, intra: bool) -> int:
     return qp + QPS if intra else qp
 
 
-LAMBDA_MIN, LAMBDA_MAX = 85.0, 30000.0
+LAMBDA_MIN, LAMBDA_MAX = 48.0, 38000.0
 
 
 def qp_lambda(qp: float) -> float:
