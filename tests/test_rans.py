@@ -277,9 +277,8 @@ def test_latents_through_the_whole_chain():
     fill, skip = Fill("uniform", 3), 12
     y = fill((9, 11, 16), -3000, 3000, torch.int16)
     mean, index = fill(y.shape, -3000, 3000, torch.int16), fill(y.shape, 0, 63, torch.uint8)
-    phases = [
-        quantise(y, mean, index, torch.full((64,), 16, dtype=torch.int16), None, phase, skip) for phase in (0, 1, 2)
-    ]
+    nearest = torch.full((64,), 16, dtype=torch.int16)
+    phases = [quantise(y, mean, index, nearest, None, int32(0), phase, skip) for phase in (0, 1, 2)]
     assert torch.equal(phases[0] + phases[1], phases[2])
     assert not (phases[0] * phases[1]).any()
     q, flat = phases[2].flatten(), index.flatten()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nvc.codec.geometry import Geometry
-from nvc.codec.gop import search_rate
+from nvc.codec.gop import few_symbols, search_rate
 from nvc.codec.payload import Payload
 from nvc.codec.runner import Download, Runner
 from nvc.codec.session import KEY, Session, kind_of
@@ -62,7 +62,7 @@ class FrameEncoder(Session):
     def begin(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> None:
         """Start a frame; at most `runner.depth` frames may be under way."""
         row = gain_row(qp, key)
-        self.control.set(row, self.hyper_table(row), rate=search_rate(qp))
+        self.control.set(row, self.hyper_table(row), rate=search_rate(qp), few=few_symbols(qp))
         self.runner.upload(self.control.device, self.control.host)
         for target, source in zip(self._picture, (y, u, v), strict=True):
             self.runner.upload(target, source)
@@ -95,9 +95,10 @@ class FrameEncoder(Session):
             prior = net.make_prior(context, z, row, space)
             q = space.s16("symbols", *latent.shape)
             vectors = None if kind == KEY else self.vectors
-            first = quantise(latent, prior.mean, prior.rows, self._offsets, vectors, 0, self.skip, out=q)
+            rest = self._offsets, vectors, self.control.few
+            first = quantise(latent, prior.mean, prior.rows, *rest, 0, self.skip, out=q)
             mean = net.refine(prior, first, row, space)
-            quantise(latent, mean, prior.rows, self._offsets, vectors, 2, self.skip, out=q)
+            quantise(latent, mean, prior.rows, *rest, 2, self.skip, out=q)
         # one thread's or one multiprocessor's work, which nothing waits for: it goes on beside the reconstruction
         coded = self.runner.beside(partial(self._code, kind, z, q, prior.rows))
         self.finish(kind, q, mean, context)

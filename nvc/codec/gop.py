@@ -25,3 +25,9 @@ def is_reset(distance: int) -> bool:
 def search_rate(qp: int) -> int:
     """Sixteenths of a SAD unit that the motion search pays for a bit of vectors: more where bits are dear."""
     return round(16 * 1.5 * 255 / qp_lambda(qp) ** 0.5)
+
+
+def few_symbols(qp: int) -> int:
+    """Sum of the sizes of symbols, in half the channels of a block that stands still, up to which they are left out:
+    at high QPs they are no more than noise, at low ones each of them is large."""
+    return 2 if qp >= 50 else 0

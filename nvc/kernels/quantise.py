@@ -3,11 +3,11 @@
     d          = y[y, x, c] - mean[y, x, c]
     q[y, x, c] = sign(d) ((|d| + offset[index[y, x, c]]) >> 5)
                  where index[y, x, c] > skip and (phase == 2 or ((y + x + (c >= N/2)) & 1) == phase); 0 elsewhere,
-                 and 0 for all c of the half c < N/2 or c >= N/2 of which the sum of |q[y, x, c]| is at most FEW = 2
+                 and 0 for all c of the half c < N/2 or c >= N/2 of which the sum of |q[y, x, c]| is at most few
                  while vectors[y, x] is zero
 
-So few symbols, where nothing moves, are the trace of coding noise, and a block without any is copied as it is: a still
-picture that is coded again and again fades.
+At high QPs so few symbols, where nothing moves, are the trace of coding noise, and a block without any is copied as it
+is: a still picture that is coded again and again fades.
 
     name    shape      dtype   range
     y       [H, W, N]  int16   full           unit 1/32 step
@@ -15,6 +15,7 @@ picture that is coded again and again fades.
     index   [H, W, N]  uint8   0 .. 63        row of the probability table
     offset  [64]       int16   0 .. 31        16 rounds to the nearest; less makes a wider dead zone
     vectors [H, W, 2]  int16   full           of the blocks; or None, and nothing is left out
+    few     [1]        int32   full           0 and less: nothing is left out
     phase                      0, 1, 2        2: every element
     skip                       -1 .. 255      rows up to this one are not coded
     out     [H, W, N]  int16   -2048 .. 2048  unit 1 step
@@ -35,16 +36,18 @@ from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import quantise as gpu
 
 CHUNK = 8  # rows
-FEW = 2
 
 
-def _check(y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, vectors: Tensor | None, phase: int) -> None:
+def _check(
+    y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, vectors: Tensor | None, few: Tensor, phase: int
+) -> None:
     if (y.dtype, mean.dtype, index.dtype) != (torch.int16, torch.int16, torch.uint8):
         raise ValueError(f"quantise: types {y.dtype}, {mean.dtype}, {index.dtype} are not int16, int16, uint8")
     if y.dim() != 3 or not y.shape == mean.shape == index.shape:
         raise ValueError(f"quantise: shapes {tuple(y.shape)}, {tuple(mean.shape)}, {tuple(index.shape)} differ")
     if offset.dtype != torch.int16 or offset.shape != (64,):
         raise ValueError(f"quantise: offset is {offset.dtype} {tuple(offset.shape)}, expected int16 (64,)")
+    ops.expect("quantise: few", few, (1,), torch.int32)
     if vectors is not None:
         ops.expect("quantise: vectors", vectors, (*y.shape[:2], 2), torch.int16)
     if phase not in (0, 1, 2):
@@ -52,9 +55,9 @@ def _check(y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, vectors: Tens
 
 
 def reference(
-    y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, vectors: Tensor | None, phase: int, skip: int
+    y: Tensor, mean: Tensor, index: Tensor, offset: Tensor, vectors: Tensor | None, few: Tensor, phase: int, skip: int
 ) -> Tensor:
-    _check(y, mean, index, offset, vectors, phase)
+    _check(y, mean, index, offset, vectors, few, phase)
     H, W, N = y.shape
     rows, columns, channels = torch.arange(H)[:, None, None], torch.arange(W)[:, None], torch.arange(N)
     parity = (rows + columns + (2 * channels >= N)) & 1
@@ -65,13 +68,13 @@ def reference(
     if vectors is not None:
         still = (vectors == 0).all(2)
         for half in (channels < (N + 1) // 2, channels >= (N + 1) // 2):
-            few = still & ((q * half).abs().sum(2) <= FEW)
-            q[few[..., None] & half] = 0
+            dropped = still & ((q * half).abs().sum(2) <= few)
+            q[dropped[..., None] & half] = 0
     return q.to(torch.int16)
 
 
 @compiled
-def _quantise(y, mean, index, offset, vectors, phase, skip, out, begin_row, end_row):
+def _quantise(y, mean, index, offset, vectors, few, phase, skip, out, begin_row, end_row):
     W, N = y.shape[1:]
     half = (N + 1) >> 1
     for i in range(begin_row, end_row):
@@ -87,7 +90,7 @@ def _quantise(y, mean, index, offset, vectors, phase, skip, out, begin_row, end_
                         size = size if np.int32(index[i, j, c]) > skip else np.int32(0)
                         out[i, j, c] = np.int16(size if d >= 0 else -size)
                         total += size
-                if total == 0 or (still and total <= FEW):
+                if total == 0 or (still and total <= few[0]):
                     out[i, j, begin:end] = 0
 
 
@@ -97,15 +100,26 @@ def cpu(
     index: Tensor,
     offset: Tensor,
     vectors: Tensor | None,
+    few: Tensor,
     phase: int,
     skip: int,
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    _check(y, mean, index, offset, vectors, phase)
+    _check(y, mean, index, offset, vectors, few, phase)
     out = torch.empty_like(y) if out is None else out
     moved = None if vectors is None else vectors.numpy()
-    arrays = y.numpy(), mean.numpy(), index.numpy(), offset.numpy(), moved, phase, np.int32(skip), out.numpy()
+    arrays = (
+        y.numpy(),
+        mean.numpy(),
+        index.numpy(),
+        offset.numpy(),
+        moved,
+        few.numpy(),
+        phase,
+        np.int32(skip),
+        out.numpy(),
+    )
     parallel(lambda begin, end: _quantise(*arrays, begin, end), y.shape[0], CHUNK)
     return out
 
@@ -116,15 +130,16 @@ def launch(
     index: Tensor,
     offset: Tensor,
     vectors: Tensor | None,
+    few: Tensor,
     phase: int,
     skip: int,
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    _check(y, mean, index, offset, vectors, phase)
+    _check(y, mean, index, offset, vectors, few, phase)
     out = ops.output("quantise", out, (*y.shape,), torch.int16, y.device)
-    ops.expect_launchable("quantise", y, mean, index, offset, vectors, out)
-    gpu.run(y, mean, index, offset, vectors, phase, skip, FEW, out)
+    ops.expect_launchable("quantise", y, mean, index, offset, vectors, few, out)
+    gpu.run(y, mean, index, offset, vectors, few, phase, skip, out)
     return out
 
 
@@ -140,7 +155,8 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
         vectors = fill((H, W, 2), -1, 1, torch.int16) * (torch.arange(H * W).view(H, W, 1) & 1).to(torch.int16)
         near = (fill((H, W, N), -4000, 4000, torch.int16).long() ** 3) >> 30
         y = (mean.long() + near).clamp(-32768, 32767).to(torch.int16) if fill.pattern == "uniform" else y
-    return {"y": y, "mean": mean, "index": index, "offset": offset, "vectors": vectors, "phase": phase, "skip": skip}
+    args = {"y": y, "mean": mean, "index": index, "offset": offset, "vectors": vectors}
+    return args | {"few": torch.tensor([2], dtype=torch.int32), "phase": phase, "skip": skip}
 
 
 quantise = Kernel(

@@ -20,6 +20,7 @@ def _quantise(
     index_ptr,  # uint8 [H, W, N]
     offset_ptr,  # int16 [64]
     vectors_ptr,  # int16 [H, W, 2], or None
+    few_ptr,  # int32 [1]
     # output
     out_ptr,  # int16 [H, W, N]
     # sizes and choices
@@ -27,7 +28,6 @@ def _quantise(
     skip,
     N: tl.constexpr,
     PHASE: tl.constexpr,
-    FEW: tl.constexpr,
     # tile
     BLOCK_X: tl.constexpr,
     BLOCK_C: tl.constexpr,  # power of two >= the larger half of N
@@ -51,7 +51,7 @@ def _quantise(
     if vectors_ptr is not None:
         dy = tl.load(vectors_ptr + 2 * block, mask=x_ok, other=1).to(tl.int32)
         dx = tl.load(vectors_ptr + 2 * block + 1, mask=x_ok, other=1).to(tl.int32)
-        kept = ((dy | dx) != 0) | (tl.sum(size, axis=1) > FEW)
+        kept = ((dy | dx) != 0) | (tl.sum(size, axis=1) > tl.load(few_ptr))
         size = tl.where(kept[:, None], size, 0)
     tl.store(out_ptr + at, tl.where(d < 0, -size, size).to(tl.int16), mask=ok)
 
@@ -62,15 +62,15 @@ def run(
     index: Tensor,
     offset: Tensor,
     vectors: Tensor | None,
+    few: Tensor,
     phase: int,
     skip: int,
-    few: int,
     out: Tensor,
 ) -> None:
     """Operands as in the contract, checked and contiguous."""
     H, W, N = y.shape
     if not y.numel():
         return  # CUDA has no empty grid
-    sizes = {"N": N, "PHASE": phase, "FEW": few, "BLOCK_C": triton.next_power_of_2((N + 1) // 2)}
+    sizes = {"N": N, "PHASE": phase, "BLOCK_C": triton.next_power_of_2((N + 1) // 2)}
     grid = (triton.cdiv(W, TILE["BLOCK_X"]), H, 2)
-    _quantise[grid](y, mean, index, offset, vectors, out, W, skip, **sizes, **TILE)
+    _quantise[grid](y, mean, index, offset, vectors, few, out, W, skip, **sizes, **TILE)
