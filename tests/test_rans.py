@@ -129,7 +129,7 @@ def test_size_is_close_to_ideal(lanes, row_range):
 
 
 def test_lane_count():
-    assert [lane_count(n) for n in (0, 1, 1000, 2047, 2048, 100000, 10**7)] == [1, 1, 1, 1, 2, 64, 256]
+    assert [lane_count(n) for n in (0, 1, 768, 1535, 1536, 24576, 100000, 10**7)] == [1, 1, 1, 1, 2, 32, 128, 256]
 
 
 # --- damage
