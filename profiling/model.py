@@ -95,6 +95,10 @@ LOOPS = {
 }
 
 
+# share of the programs that do their work, where not all do. A block settles if its surroundings changed since its last
+# turn: always in the first of two rounds, and in the second in 0.58 to 0.64 of redtree at 720p
+BUSY = {("motion_search", "settle"): (1 + 0.64) / 2}
+
 # pixels along the grid's first axis and output channels along the second; elsewhere channels are along the third
 FLAT = {"conv1x1_s16", "conv1x1_u8", "latent_s16", "prior_head"}
 
@@ -131,7 +135,8 @@ def issue(launch: Compiled, roof: Roof) -> float:
     """Seconds that the busiest multiprocessor needs to issue its instructions. KeyError: loops that LOOPS lacks."""
     programs = -(-launch.programs // roof.multiprocessors)
     width = min(roof.schedulers, launch.warps * min(programs, resident(launch)))
-    cycles = programs * launch.warps * (launch.instructions - launch.looped) / width
+    busy = BUSY.get((launch.kernel, launch.jit), 1.0)
+    cycles = busy * programs * launch.warps * (launch.instructions - launch.looped) / width
     if launch.looped:
         loop = LOOPS[launch.kernel, launch.jit]
         programs, width = (1, min(roof.schedulers, launch.warps)) if loop.alone else (programs, width)

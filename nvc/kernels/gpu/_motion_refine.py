@@ -185,12 +185,9 @@ def _offers(mv_ptr, i, j, ok, oy, ox, H, W):
 
 
 @triton.jit
-def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, row, column, H, W):
-    """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
-    them reads is written by another."""
-    i = 2 * tl.program_id(1) + row
-    j = 2 * tl.program_id(0) + column + tl.zeros((1, 1), tl.int32)
-    ok = (i < (H >> 4)) & (j < (W >> 4))
+def _settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, i, block, inside, H, W, number, FIRST: tl.constexpr):
+    j = block + tl.zeros((1, 1), tl.int32)
+    ok = inside & (j >= 0)
     oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
     dy, dx = _offers(mv_ptr, i, j, ok, oy, ox, H, W)
 
@@ -215,3 +212,31 @@ def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, row, column, H, W):
     taken = m == best
     vy, vx = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None], tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]
     store_vector(mv_ptr, i, j, ok, W >> 4, vy, vx)
+    changed = tl.sum(tl.sum(((vy ^ oy) | (vx ^ ox)).to(tl.int64) & 0xFFFFFFFF, axis=1), axis=0) != 0
+    # the first round marks every block; what later ones leave as it is keeps its mark
+    mark = inside if FIRST else inside & changed
+    tl.store(moved_ptr + i.to(tl.int64) * (W >> 4) + block, tl.where(changed, number, -1).to(tl.int8), mask=mark)
+
+
+@triton.jit
+def _recent(moved_ptr, i, j, since, H, W):
+    """Whether a vector that counts for the choice of block (i, j) was given a new value in pass `since` or later."""
+    row, column = i + tl.arange(0, 4)[:, None] - 1, j + tl.arange(0, 8)[None, :] - 2
+    there = (row >= 0) & (row < tl.minimum(H >> 4, i + 2)) & (column >= 0) & (column < tl.minimum(W >> 4, j + 3))
+    at = row.to(tl.int64) * (W >> 4) + column
+    return tl.max(tl.max(tl.load(moved_ptr + at, mask=there, other=-1).to(tl.int32), axis=1), axis=0) >= since
+
+
+@triton.jit(do_not_specialize=["number", "since", "row", "column"])
+def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, number, since, row, column, H, W, FIRST: tl.constexpr):
+    """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place, in pass `number`:
+    nothing that one of them reads is written by another. moved, int8 [H / 16, W / 16]: when each vector was changed, -1
+    if never; the first round fills it. A block whose surroundings have not changed since its last turn, in pass
+    `since`, would choose the same."""
+    i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column
+    inside = (i < (H >> 4)) & (j < (W >> 4))
+    due = inside
+    if not FIRST:
+        due = _recent(moved_ptr, i, j, since, H, W)
+    if due:
+        _settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, i, j, inside, H, W, number, FIRST)
