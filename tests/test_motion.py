@@ -189,6 +189,6 @@ def test_a_block_settles_again_when_its_surroundings_have_changed(size, pytestco
             want = [bool((moved[top:bottom, left:right] >= since).any()) for top, left, bottom, right in near]
             assert [recent(moved, i, j, since) for i in range(h) for j in range(w)] == want
             found = torch.empty(size, dtype=torch.int8, device=pytestconfig.device)
-            marks = torch.from_numpy(moved).to(found.device)
+            marks = torch.from_numpy((moved + 1).astype(np.uint8)).to(found.device)
             _every_recent[(w, h)](marks, found, since, 16 * h, 16 * w)
             assert found.cpu().bool().flatten().tolist() == want

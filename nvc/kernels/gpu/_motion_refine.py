@@ -215,7 +215,7 @@ def _settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, i, block, inside, H, 
     changed = tl.sum(tl.sum(((vy ^ oy) | (vx ^ ox)).to(tl.int64) & 0xFFFFFFFF, axis=1), axis=0) != 0
     # the first round marks every block; what later ones leave as it is keeps its mark
     mark = inside if FIRST else inside & changed
-    tl.store(moved_ptr + i.to(tl.int64) * (W >> 4) + block, tl.where(changed, number, -1).to(tl.int8), mask=mark)
+    tl.store(moved_ptr + i.to(tl.int64) * (W >> 4) + block, tl.where(changed, number + 1, 0).to(tl.uint8), mask=mark)
 
 
 @triton.jit
@@ -224,15 +224,15 @@ def _recent(moved_ptr, i, j, since, H, W):
     row, column = i + tl.arange(0, 4)[:, None] - 1, j + tl.arange(0, 8)[None, :] - 2
     there = (row >= 0) & (row < tl.minimum(H >> 4, i + 2)) & (column >= 0) & (column < tl.minimum(W >> 4, j + 3))
     at = row.to(tl.int64) * (W >> 4) + column
-    return tl.max(tl.max(tl.load(moved_ptr + at, mask=there, other=-1).to(tl.int32), axis=1), axis=0) >= since
+    return tl.max(tl.max(tl.load(moved_ptr + at, mask=there, other=0).to(tl.int32), axis=1), axis=0) > since
 
 
 @triton.jit(do_not_specialize=["number", "since", "row", "column"])
 def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, number, since, row, column, H, W, FIRST: tl.constexpr):
     """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place, in pass `number`:
-    nothing that one of them reads is written by another. moved, int8 [H / 16, W / 16]: when each vector was changed, -1
-    if never; the first round fills it. A block whose surroundings have not changed since its last turn, in pass
-    `since`, would choose the same."""
+    nothing that one of them reads is written by another. moved, uint8 [H / 16, W / 16]: 1 + the pass in which each
+    vector was changed, 0 if none; the first round fills it. A block whose surroundings have not changed since its last
+    turn, in pass `since`, would choose the same."""
     i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column
     inside = (i < (H >> 4)) & (j < (W >> 4))
     due = inside

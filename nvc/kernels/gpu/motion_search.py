@@ -1,8 +1,8 @@
 """Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes, one more field of
-vectors, 4 (H / 16) (W / 16) bytes, and a byte for each block: 320 KB at 1080p. Passes alternate between that field and
-`out`; the last, a quarter of the blocks each, work in place.
+vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and `out`; the last, a quarter
+of the blocks each, work in place, and mark in the coarse means what they changed.
 """
 
 import torch
@@ -34,7 +34,7 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     fraction[several](cur, ref, rate, out, mv, H, W, STEP=2, **TILE)
     fraction[several](cur, ref, rate, mv, out, H, W, STEP=1, **TILE)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
-    moved = torch.empty((rows, columns), dtype=torch.int8, device=cur.device)
+    moved = coarse  # of no more use
     for number in range(ROUNDS * COLOURS):
         first, colour = number < COLOURS, number % COLOURS
         turn = number, number - COLOURS, colour >> 1, colour & 1
