@@ -40,7 +40,7 @@ def blank(preset: str) -> Model:
 
 
 def frame_calls(width: int, height: int, preset: str = "fast") -> dict[str, Calls]:
-    """Kernel calls of one inter frame at QP 32 for `encode` and `decode`, with `fast` at about 0.08 bit a pixel. There
+    """Kernel calls of one inter frame at QP 32 for `encode` and `decode`, with `fast` at about 0.03 bit a pixel. There
     are no weights for `main`: its kernels are those of a blank network, and what is coded is what `fast` codes."""
     pictures = [picture(width, height, number) for number in range(3)]  # the second still mends what a keyframe lacks
     encode, decode = ([call[:2] for call in work] for work in calls.frame_calls(pictures, QP))

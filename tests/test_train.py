@@ -15,6 +15,7 @@ from nvc.train.motion import compensate, pack
 from nvc.train.quant import Mode
 from nvc.train.recipe import Recipe, Stage, load_recipe
 from nvc.train.trainer import Trainer
+from nvc.train.unroll import errors
 
 
 def clips() -> list[Clip]:
@@ -59,6 +60,7 @@ ONE_OF_TWO = """
 import sys, torch
 from pathlib import Path
 from nvc.train.ranks import join
+from nvc.train.unroll import errors
 from nvc.train.trainer import Trainer
 from tests.test_train import clips, recipe
 ranks, device = join(torch.device("cpu"))
@@ -149,3 +151,12 @@ def test_recipes(tmp_path: Path) -> None:
 def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no clips"):
         load_folders([tmp_path])
+
+
+def test_a_false_colour_weighs_and_fine_detail_does_not():
+    flat, detail = torch.zeros(1, 96, 4, 4), torch.zeros(1, 96, 4, 4)
+    flat[:, 64:80] = 51.0  # U alone, everywhere
+    detail[:, 64:80:2], detail[:, 65:80:2] = 51.0, -51.0
+    for difference, stains in ((flat, 0.02), (detail, 0.0)):
+        luma, chroma, means = (float(e) for e in errors(difference))
+        assert (luma, chroma, means) == pytest.approx((0.0, 0.02, stains))

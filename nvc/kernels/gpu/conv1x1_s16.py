@@ -93,13 +93,13 @@ def run(
     """Operands as in the contract, checked; contiguous except for the pixels of b. `last`: the tables of the next layer
     or None, then out and next."""
     (H, W, C), (N, K), R = x.shape, w.shape, bias.shape[0]
-    *following, out, after = last
+    w_next, bias_next, mult_next, out, after = last
     begins = after is not None and N <= MAX_BEGUN
     M = after.shape[2] if begins else 0
     sizes = blocks(max(C, K - C), N) | {"BLOCK_M": max(16, triton.next_power_of_2(M))}
     grid = triton.cdiv(H * W, sizes["BLOCK_P"]), triton.cdiv(N, sizes["BLOCK_N"])
     stride = 0 if b is None else b.stride(1)
-    operands = x, b, w, bias, mult, row, *following, out, after
+    operands = x, b, w, bias, mult, row, *last
     _conv1x1_s16[grid](*operands, H * W, R, stride, C, K - C, N, M, difference, **sizes)
     if after is not None and not begins:
-        conv1x1_u8.run(out, following[0], following[1], following[2], after)
+        conv1x1_u8.run(out, w_next, bias_next, mult_next, after)
