@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nvc.kernels import TABLE, gpu
-from nvc.kernels._gemm import set_vector
+from nvc.kernels._gemm import UNITS, set_unit
 from nvc.kernels._pool import even, parallel, set_threads, threads
 from nvc.testing import PATTERNS, Fill
 
@@ -58,10 +58,10 @@ def sweep():
 
 @pytest.fixture
 def restored_threads():
-    before, vector = threads(), set_vector(True)
+    before, unit = threads(), set_unit(UNITS[0])
     yield
     set_threads(before)
-    set_vector(vector)
+    set_unit(unit)
 
 
 @pytest.mark.parametrize(("kernel", "case", "pattern"), list(sweep()))
@@ -72,8 +72,8 @@ def test_bit_exact(kernel, case, pattern, pytestconfig):
 
     for n in (1, 2):
         set_threads(n)
-        for vector in (True, False):  # with the CPU's vector instructions, and as where it has none
-            set_vector(vector)
+        for unit in UNITS:  # with everything that this CPU has, and as where there is less
+            set_unit(unit)
             check(kernel.cpu, args, want, "cpu")
     check(kernel.launch, args, want, pytestconfig.device)
 

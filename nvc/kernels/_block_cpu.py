@@ -8,8 +8,9 @@ import torch
 from nvc.kernels import _gemm as gemm
 from nvc.kernels._fixed import clamp8, clamp16, compiled, requant, store_u8, view
 from nvc.kernels._gemm import TILE_ROWS, prepare
+from nvc.kernels._layers import layer_group, layer_residual, layer_u8, layer_viewed
 from nvc.kernels._pool import even, parallel, scratch
-from nvc.kernels._vnni import TILE, layer_group, layer_residual, layer_u8, layer_viewed
+from nvc.kernels._vnni import TILE
 from nvc.kernels._vnni_inputs import depthwise64
 
 CHUNK = 1024  # pixels: accumulators of a chunk stay in the second-level cache

@@ -1,59 +1,85 @@
 """Pointwise layers of the cpu twins: int8 activations times 7-bit weights, requantised.
 
-Two implementations with the same bits: tiles in vector registers on CPUs with AVX-512 VNNI (nvc.kernels._vnni), for
-layers of 64 n outputs; elsewhere `torch._int_mm` and a loop over its sums. `prepare` says which: it gives the packed
-layer, or None. `s32`, `s16` and `u8` choose by themselves: n pixels, activations
-int8 [>= n, K], weights int8 [N, K], row r of int32 tables [R, N], results in `out` [n, N].
+Three implementations with the same bits. For layers of 64 n outputs, vector code (nvc.kernels._layers) with products by
+AMX or by AVX-512 VNNI; elsewhere `torch._int_mm` and a loop over its sums. `prepare` says which: it gives the packed
+layer, or None. `s32`, `s16` and `u8` choose by themselves: n pixels, activations int8 [>= n, K], weights int8 [N, K],
+row r of int32 tables [R, N], results in `out` [n, N].
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from llvmlite import binding  # type: ignore[import-untyped]
 from torch import Tensor
 
+from nvc.kernels import _amx
 from nvc.kernels._fixed import clamp16, compiled, requant, store_u8
+from nvc.kernels._layers import layer_s16, layer_s32, layer_u8
 from nvc.kernels._pool import scratch
-from nvc.kernels._vnni import ORDERS, PIXELS, TILE, VIEW, layer_s16, layer_s32, layer_u8
+from nvc.kernels._vnni import ORDERS, PIXELS, TILE, VIEW
 
 # pixels that go through a chain of layers together: what lies between the layers stays in the nearest cache
-TILE_ROWS = 8 * PIXELS
-_AVAILABLE = bool(binding.get_host_cpu_features().get("avx512vnni"))
-_vector = _AVAILABLE
+TILE_ROWS = 24 * PIXELS
+assert TILE_ROWS % _amx.ROWS == 0
+_VNNI = bool(binding.get_host_cpu_features().get("avx512vnni"))
+# what can make products on this machine, fastest first
+UNITS = [unit for unit, usable in (("amx", _VNNI and _amx.permitted()), ("vnni", _VNNI), ("torch", True)) if usable]
+_unit = UNITS[0]
 
 
-def set_vector(on: bool) -> bool:
-    """Use the vector implementation where there is one, or do without; returns what was set before. For tests."""
-    global _vector
-    before, _vector = _vector, on and _AVAILABLE
+def set_unit(unit: str) -> str:
+    """Have products made by one of UNITS; returns what did before. For tests."""
+    global _unit
+    before, _unit = _unit, unit
     return before
 
 
 class Layer(NamedTuple):
-    """A layer as the tiles of nvc.kernels._vnni read it."""
+    """A layer as nvc.kernels._layers reads it."""
 
-    w: np.ndarray  # int8 [N / 64, K / 4, 64, 4]; depthwise [K / 64, 3, 64, 4]
-    tables: np.ndarray  # int32 [R, 2, N]: bias (s32: 0) less 128 times the sum of weights, multiplier; split: [R, 3, N]
-    source: tuple[str, Tensor, Tensor, tuple[int, ...]]  # kind, bias, multiplier and versions that it was made from
-
-
-def _is_from(source, kind, bias, mult, versions):
-    return source[1] is bias and source[2] is mult and source[3] == versions and source[0] == kind
+    w: np.ndarray  # int8 [N / 64, K / 4, 64, 4], for AMX [N / 64, K / 64, 4, 16, 64]; depthwise [K / 64, 3, 64, 4]
+    tables: np.ndarray  # int32 [R, 2, N]: bias (s32: 0), for VNNI less 128 times the sum of weights, and multiplier;
+    # split: [R, 3, N], what VNNI takes off, multiplier, bias
+    source: tuple[Any, ...]  # kind, unit, versions, bias, multiplier that it was made from
 
 
-def _pointwise(w, bias, mult, kind, split, views):
+def _is_from(source, kind, unit, versions, bias, mult):
+    return source[:3] == (kind, unit, versions) and source[3] is bias and source[4] is mult
+
+
+def _vnni_weights(w):
+    """int8 [N, K] -> [N / 64, K / 4, 64, 4]."""
+    return w.reshape(-1, TILE, w.shape[1] // 4, 4).transpose(0, 2, 1, 3)
+
+
+def _amx_weights(w):
+    """int8 [N, K] -> [N / 64, K / 64, 4, 16, 64]: tiles of 64 inputs and 16 channels. The last ends with the inputs; it
+    has zeros for those that are in the tile before as well."""
+    (N, K), depth = w.shape, _amx.DEPTH
+    tiles = [w[:, k : k + depth] for k in range(0, K - depth + 1, depth)]
+    if rest := K % depth:
+        tiles.append(np.concatenate((np.zeros((N, depth - rest), np.int8), w[:, K - rest :]), 1))
+    packed = np.stack(tiles, 1).reshape(N // TILE, 4, 16, len(tiles), 16, 4).transpose(0, 3, 1, 4, 2, 5)
+    return packed.reshape(N // TILE, len(tiles), 4, 16, depth)
+
+
+def _pointwise(w, bias, mult, kind, split, views, unit):
     N, K = w.shape
-    columns = np.arange(N).reshape(-1, TILE)[:, ORDERS[kind]].ravel()
+    columns = np.arange(N).reshape(-1, TILE)[:, ORDERS["s16" if kind == "r32" else kind]].ravel()
     scales = columns
     if kind == "group":  # a tile holds 16 hidden channels of each of the four groups
         n = np.arange(N)
         columns = (n >> 4 & 3) * (N // 4) + (n >> 6) * 16 + (n & 15)
         scales = columns % (N // 4)
     inputs = np.concatenate((np.arange(views).reshape(-1, TILE)[:, VIEW].ravel(), np.arange(views, K)))
-    packed = w[columns][:, inputs].reshape(-1, TILE, K // 4, 4).transpose(0, 2, 1, 3)
-    unsigned = np.broadcast_to(-128 * w.astype(np.int32).sum(1), bias.shape)[:, columns]
-    rows = (unsigned, mult[:, scales], unsigned + bias[:, columns])
+    w = w[columns][:, inputs]
+    if unit == "amx":
+        packed, offset = _amx_weights(w), np.zeros(N, np.int32)
+    else:
+        packed, offset = _vnni_weights(w), -128 * w.astype(np.int32).sum(1)
+    offset = np.broadcast_to(offset, bias.shape)
+    rows = (offset, mult[:, scales], offset + bias[:, columns])
     return packed, rows if split else (rows[0] if kind == "s32" else rows[2], rows[1])
 
 
@@ -66,6 +92,11 @@ def _depthwise(w, bias, mult):
     return packed, ((bias - 128 * sums)[:, channels.ravel()], mult[:, channels.ravel()])
 
 
+def _aligned(x):
+    """Contiguous, from a multiple of 64 bytes on, as torch's memory is: tiles that cross cache lines load slowly."""
+    return torch.from_numpy(np.ascontiguousarray(x)).clone().numpy()
+
+
 def prepare(kind: str, w: Tensor, bias: Tensor, mult: Tensor, *, split: bool = False, views: int = 0) -> Layer | None:
     """The layer for the tiles of `kind` ("depthwise" or one of ORDERS), None where they can't run.
 
@@ -74,15 +105,17 @@ def prepare(kind: str, w: Tensor, bias: Tensor, mult: Tensor, *, split: bool = F
     tensor was changed in place.
     """
     grain = TILE if kind == "depthwise" or split else 4
-    if not _vector or w.shape[1] % grain or views % TILE or (kind != "depthwise" and w.shape[0] % TILE):
+    if _unit == "torch" or w.shape[1] % grain or views % TILE or (kind != "depthwise" and w.shape[0] % TILE):
         return None
+    unit = _unit if kind != "depthwise" and w.shape[1] >= _amx.DEPTH else "vnni"
     found: Layer | None = getattr(w, "packed_layer", None)
     versions = (w._version, bias._version, mult._version)
-    if found is None or not _is_from(found.source, kind, bias, mult, versions):
+    if found is None or not _is_from(found.source, kind, unit, versions, bias, mult):
         arrays = w.numpy(), bias.numpy(), mult.numpy()
-        packed, rows = _depthwise(*arrays) if kind == "depthwise" else _pointwise(*arrays, kind, split, views)
+        packed, rows = _depthwise(*arrays) if kind == "depthwise" else _pointwise(*arrays, kind, split, views, unit)
         tables = np.stack(rows, axis=1).astype(np.int32)
-        found = Layer(np.ascontiguousarray(packed), np.ascontiguousarray(tables), (kind, bias, mult, versions))
+        source = (kind, unit, versions, bias, mult)
+        found = Layer(_aligned(packed), _aligned(tables), source)
         w.packed_layer = found  # type: ignore[attr-defined]  # a weak dictionary of tensors costs ten times the look-up
     return found
 

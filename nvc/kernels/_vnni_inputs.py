@@ -6,8 +6,9 @@ Arrays are C-contiguous; offsets count elements and are not checked.
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
+from nvc.kernels._fixed import compiled
 from nvc.kernels._vector import I8, I16, I64, emitted, intrinsic
-from nvc.kernels._vnni import V16, Emitter, narrowed_view
+from nvc.kernels._vnni import TILE, V16, Emitter, narrowed_view
 
 
 @intrinsic
@@ -18,6 +19,13 @@ def view64(typingctx, x, ix, out, io):
         v.store(narrowed_view(v, [v.load(x, v.at(ix, I64(32), n), I16, 32) for n in range(2)]), out, io)
 
     return emitted(types.none, (x, ix, out, io), emit, Emitter)
+
+
+@compiled
+def views_of(x, first, a, at, n):
+    """view64 of n elements of x from `first`, a multiple of 64 of them, to element `at` of a."""
+    for c in range(0, n, TILE):
+        view64(x, first + c, a, at + c)
 
 
 @intrinsic
@@ -85,7 +93,7 @@ def depthwise64(typingctx, h, ia, ih, ib, ma, mb, x, width, stride, w, iw, table
             [b.bitcast(v.load(w, v.at(v.at(iw, I64(256), d), I64(64), q), I8, 64), V16) for q in range(4)]
             for d in range(3)
         ]
-        bias, mult = v.table(table, it), v.table(table, b.add(it, n))
+        bias, mult = v.table(table, it), [v.both(x) for x in v.table(table, b.add(it, n))]
         start = [column(b.sub(x, I64(1))), column(x)]
         first = b.block
         loop, after = b.append_basic_block("pixels"), b.append_basic_block("done")
@@ -94,12 +102,14 @@ def depthwise64(typingctx, h, ia, ih, ib, ma, mb, x, width, stride, w, iw, table
         k = b.phi(I64)
         window = [[b.phi(V16) for _ in range(4)] for _ in range(2)]
         right = column(b.add(b.add(x, k), I64(1)))
-        results = []
+        sums = []
         for q in range(4):
             acc = v.dot(bias[q], window[0][q], weights[0][q])
             acc = v.dot(acc, window[1][q], weights[1][q])
-            results.append(v.requant(v.dot(acc, right[q], weights[2][q]), mult[q]))
-        v.store(v.narrow_s8(*(v.narrow16(results[q], results[q + 1]) for q in (0, 2))), out, b.add(io, b.mul(k, so)))
+            sums.append(v.both(v.dot(acc, right[q], weights[2][q])))
+        results = v.requant(sums, mult)
+        narrow = v.narrow_s8(*(v.narrow16(results[q], results[q + 1]) for q in (0, 2)))
+        v.store(v.sorted(narrow), out, b.add(io, b.mul(k, so)))
         end = b.block
         for q in range(4):
             window[0][q].add_incoming(start[0][q], first)

@@ -24,9 +24,10 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
+from nvc.kernels._layers import layer_u8
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, layer_u8
+from nvc.kernels._vnni import TILE
 from nvc.kernels._vnni_inputs import view64
 from nvc.kernels.gpu import conv1x1_u8 as gpu
 

@@ -26,12 +26,16 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
+from nvc.kernels._layers import layer_s16
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vector import copy_row
+from nvc.kernels._vnni_inputs import views_of
 from nvc.kernels.gpu import down2_s16 as gpu
 
 MAX_K = 2048
 CHUNK = 256  # output pixels: accumulators of a chunk stay in the second-level cache
+TILED_CHUNK = 1024
 
 
 def _check(x, b, w, bias, mult):
@@ -81,6 +85,21 @@ def _gather(x, b, a, begin, end):
             a[p - begin, 4 * C + k] = b[p, k]
 
 
+@compiled
+def _tiles(x, b, w, table, a, out, begin, end):
+    H, W, C = x.shape
+    w2, K, N = (W + 1) >> 1, a.shape[1], out.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        for m in range(n):
+            y, z = (p + m) // w2, (p + m) % w2
+            for t in range(4):
+                i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
+                views_of(x, (i * W + j) * C, a, m * K + t * C, C)
+            copy_row(b, p + m, a, m * K + 4 * C, K - 4 * C)
+        layer_s16(a, 0, K, n, w, K, table, N, out, p * N, N)
+
+
 def cpu(
     x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -90,6 +109,14 @@ def cpu(
     out = ops.output("down2_s16", out, (h, w2, N), torch.int16, x.device)
     second = torch.empty((h, w2, 0), dtype=torch.int8) if b is None else b
     xs, bs, os = x.numpy(), second.reshape(h * w2, K - 4 * C).numpy(), out.view(-1, N).numpy()
+    if (layer := gemm.prepare("s16", w, bias, mult, views=4 * C)) is not None:
+
+        def tiles(begin, end):
+            _, a = scratch("a", (gemm.TILE_ROWS, K), torch.int8)
+            _tiles(xs, bs, layer.w, layer.tables[r], a, os, begin, end)
+
+        parallel(tiles, h * w2, even(h * w2, TILED_CHUNK))
+        return out
     rows = even(h * w2, CHUNK)
 
     def chunk(begin, end):

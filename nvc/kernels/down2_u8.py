@@ -24,12 +24,15 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled, view
+from nvc.kernels._layers import layer_u8
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni_inputs import views_of
 from nvc.kernels.gpu import down2_u8 as gpu
 
 MAX_C = 256
 CHUNK = 256  # output pixels: accumulators of a chunk stay in the second-level cache
+TILED_CHUNK = 1024
 
 
 def _check(x, w, bias, mult):
@@ -73,6 +76,20 @@ def _gather(x, a, begin, end):
                 a[p - begin, t * C + c] = view(x[i, j, c])
 
 
+@compiled
+def _tiles(x, w, table, a, out, begin, end):
+    H, W, C = x.shape
+    w2, K, N = (W + 1) >> 1, a.shape[1], out.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        for m in range(n):
+            y, z = (p + m) // w2, (p + m) % w2
+            for t in range(4):
+                i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
+                views_of(x, (i * W + j) * C, a, m * K + t * C, C)
+        layer_u8(a, 0, K, n, w, K, table, N, out, p * N, N)
+
+
 def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check(x, w, bias, mult)
     (H, W, _), (N, K) = x.shape, w.shape
@@ -80,6 +97,14 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None 
     out = ops.output("down2_u8", out, (h, w2, N), torch.int8, x.device)
     xs, os = x.numpy(), out.view(-1, N).numpy()
 
+    if (layer := gemm.prepare("u8", w, bias, mult, views=4 * x.shape[2])) is not None:
+
+        def tiles(begin, end):
+            _, a = scratch("a", (gemm.TILE_ROWS, K), torch.int8)
+            _tiles(xs, layer.w, layer.tables[0], a, os, begin, end)
+
+        parallel(tiles, h * w2, even(h * w2, TILED_CHUNK))
+        return out
     rows = even(h * w2, CHUNK)
 
     def chunk(begin, end):

@@ -24,9 +24,10 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, high_half, low_half, requant
+from nvc.kernels._layers import layer16_residual
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, layer16_residual
+from nvc.kernels._vnni import TILE
 from nvc.kernels._vnni_inputs import split64
 from nvc.kernels.gpu import latent_s16 as gpu
 

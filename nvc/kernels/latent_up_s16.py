@@ -31,15 +31,16 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, high_half, low_half, requant, view
+from nvc.kernels._layers import layer16_r32, layer_residual
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni import TILE, layer16_r32, layer_residual
+from nvc.kernels._vnni import TILE
 from nvc.kernels._vnni_inputs import split64, view64
 from nvc.kernels.gpu import latent_up_s16 as gpu
 
 MAX_K, MAX_C = 384, 1024
 CHUNK = 128  # positions of x16: operands and accumulators of a chunk stay in the level-2 cache
-LATENTS = gemm.TILE_ROWS // 4  # that tiles work on at a time, with the four positions above each
+LATENTS = 48  # that tiles work on at a time, with the four positions above each
 TILED_CHUNK = 512
 
 

@@ -26,12 +26,15 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp, compiled, view
-from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._layers import layer_s16
+from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni_inputs import views_of
 from nvc.kernels.gpu import prior_head as gpu
 
 MAX_C = 1024
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
+TILED_CHUNK = 1024
 
 Outputs = tuple[Tensor, Tensor]
 
@@ -72,6 +75,16 @@ def _heads(s, mean, index, begin, end):
             index[p, n] = np.uint8(clamp(s[p - begin, N + n], 0, 63))
 
 
+@compiled
+def _tiles(x, w, table, a, s, mean, index, begin, end):
+    C, N = x.shape[1], s.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        views_of(x, p * C, a, 0, n * C)
+        layer_s16(a, 0, C, n, w, C, table, N, s, 0, N)
+        _heads(s, mean, index, p, p + n)
+
+
 def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Outputs | None = None) -> Outputs:
     _check(x, w, bias, mult)
     (H, W, C), N, r = x.shape, w.shape[0] // 2, ops.row_index("prior_head", row, bias.shape[0])
@@ -80,6 +93,16 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: O
     indices = ops.output("prior_head", indices, (H, W, N), torch.uint8, x.device)
     features = x.reshape(H * W, C).numpy()
     mean, index = means.view(H * W, N).numpy(), indices.view(H * W, N).numpy()
+
+    if (layer := gemm.prepare("s16", w, bias, mult, views=C)) is not None:
+
+        def tiles(begin: int, end: int) -> None:
+            _, a = scratch("a", (gemm.TILE_ROWS, C), torch.int8)
+            _, s = scratch("s", (gemm.TILE_ROWS, 2 * N), torch.int16)
+            _tiles(features, layer.w, layer.tables[r], a, s, mean, index, begin, end)
+
+        parallel(tiles, H * W, even(H * W, TILED_CHUNK))
+        return means, indices
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (CHUNK, C), torch.int8)

@@ -41,13 +41,16 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp, clamp8, compiled, view
-from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._layers import layer_s16
+from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._vector import copy_row
+from nvc.kernels._vnni_inputs import views_of
 from nvc.kernels.gpu import recon_u8 as gpu
 
 MAX_C = 1024
 CHUNK = 256  # positions: operand and accumulators of a chunk stay in the level-2 cache
+TILED_CHUNK = 1024
 
 Planes = tuple[Tensor, Tensor, Tensor]
 
@@ -149,6 +152,17 @@ def _unpack(s, y, u, v, begin, end):
         a, b = a + 1, 0
 
 
+@compiled
+def _tiles(x, w, table, pred, width, q, mv, a, rg, row, s, y, u, v, begin, end):
+    C = x.shape[1]
+    for p in range(begin, end, gemm.TILE_ROWS):
+        n = min(gemm.TILE_ROWS, end - p)
+        views_of(x, p * C, a, 0, n * C)
+        layer_s16(a, 0, C, n, w, C, table, 192, rg, 0, 192)
+        _pixels(x, rg, pred, width, q, mv, row, s, p, p + n)
+        _unpack(s, y, u, v, p, p + n)
+
+
 _NONE = np.zeros((0, 0, 0), np.int16)
 
 
@@ -173,6 +187,18 @@ def cpu(
     planes = y.numpy(), u.numpy(), v.numpy()
     features, predicted = x.reshape(H * W, C).numpy(), pred.reshape(H * W, 96).numpy()
     symbols, vectors = (_NONE if t is None else t.numpy() for t in (q, mv))
+
+    if (layer := gemm.prepare("s16", w, bias, mult, views=C)) is not None:
+
+        def tiles(begin: int, end: int) -> None:
+            _, a = scratch("a", (gemm.TILE_ROWS, C), torch.int8)
+            _, rg = scratch("rg", (gemm.TILE_ROWS, 192), torch.int16)
+            rooms = a, rg, scratch("row", (96,), torch.int8)[1], scratch("s", (gemm.TILE_ROWS, 96), torch.uint8)[1]
+            pictures = predicted, W, symbols, vectors
+            _tiles(features, layer.w, layer.tables[r], *pictures, *rooms, *planes, begin, end)
+
+        parallel(tiles, H * W, even(H * W, TILED_CHUNK))
+        return y, u, v
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (CHUNK, C), torch.int8)

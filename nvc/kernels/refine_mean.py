@@ -26,12 +26,15 @@ from torch import Tensor
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import clamp16, compiled, requant, view
-from nvc.kernels._pool import parallel, scratch
+from nvc.kernels._layers import layer_residual
+from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vnni_inputs import views_of
 from nvc.kernels.gpu import refine_mean as gpu
 
 MAX_C = 1024
 ROWS = 2  # picture rows of a chunk
+TILED_CHUNK = 1024  # positions
 
 
 def _check(x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> None:
@@ -80,6 +83,21 @@ def _refine(acc, mean, bias, mult, out, first):
                 out[i, j, n] = mean[i, j, n]
 
 
+@compiled
+def _tiles(x, mean, width, w, table, a, s, out, begin, end):
+    C, N = x.shape[1], out.shape[1]
+    half = N >> 1
+    for first in range(begin, end, gemm.TILE_ROWS):
+        count = min(gemm.TILE_ROWS, end - first)
+        views_of(x, first * C, a, 0, count * C)
+        layer_residual(a, 0, C, count, w, C, table, N, s, 0, N, mean, first * N, N)
+        for p in range(first, first + count):
+            moved = (p // width + p % width + 1 & 1) * half
+            kept = half - moved
+            out[p, moved : moved + half] = s[p - first, moved : moved + half]
+            out[p, kept : kept + half] = mean[p, kept : kept + half]
+
+
 def cpu(
     x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -88,6 +106,18 @@ def cpu(
     out = ops.output("refine_mean", out, (H, W, N), torch.int16, x.device)
     features, means, target = x.numpy(), mean.numpy(), out.numpy()
     tables = bias[r].numpy(), mult[r].numpy()
+
+    if (layer := gemm.prepare("s16", w, bias, mult, views=C)) is not None:
+        streams = features.reshape(-1, C), means.reshape(-1, N), W
+        result = target.reshape(-1, N)
+
+        def tiles(begin: int, end: int) -> None:
+            _, a = scratch("a", (gemm.TILE_ROWS, C), torch.int8)
+            _, s = scratch("s", (gemm.TILE_ROWS, N), torch.int16)
+            _tiles(*streams, layer.w, layer.tables[r], a, s, result, begin, end)
+
+        parallel(tiles, H * W, even(H * W, TILED_CHUNK))
+        return out
 
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (ROWS * W, C), torch.int8)

@@ -142,7 +142,9 @@ class Trainer:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["factor"] * min(1.0, (self.step + 1) / WARMUP)
-        frames, batch = stage.clips[int(self.rng.integers(len(stage.clips)))]
+        # the same in every process, or they would wait for the one with the longest clips
+        shape = np.random.default_rng((self.recipe.seed, self.step))
+        frames, batch = stage.clips[int(shape.integers(len(stage.clips)))]
         luma, chroma = self.sampler.batch(batch, frames, stage.crop)
         chance = draw(self.rng, frames, batch)
         result = unroll(self.net, luma.to(self.device), chroma.to(self.device), chance, stage.mode)
