@@ -4,14 +4,26 @@ LLVM does not turn the scalar loops over 16x16 samples into vectors (a block dis
 Arrays are C-contiguous; offsets and strides count elements from the first and are not checked.
 """
 
+import functools
+import platform
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import extending, types
 from numba.core import cgutils
 
 intrinsic: Any = extending.intrinsic  # its type keeps the typing context among the arguments of a call
 I8, I16, I32, I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
+# instructions for `Builder.dot`, by bits of the first operand and of its elements, and what they need
+_DOTS = {
+    (512, 8): ("avx512bw", "avx512.pmaddubs.w.512"),
+    (256, 8): ("avx2", "avx2.pmadd.ub.sw"),
+    (128, 8): ("ssse3", "ssse3.pmadd.ub.sw.128"),
+    (512, 16): ("avx512bw", "avx512.pmaddw.d.512"),
+    (256, 16): ("avx2", "avx2.pmadd.wd"),
+    (128, 16): ("sse2", "sse2.pmadd.wd"),
+}
+_FEATURES = binding.get_host_cpu_features() if platform.machine() in ("x86_64", "AMD64") else {}
 
 
 class Builder:
@@ -43,6 +55,11 @@ class Builder:
     def constant(self, like, value):
         return ir.Constant(like.type, [value] * like.type.count)
 
+    def lanes(self, x, y, chosen):
+        """Of the elements of x, then of y, those chosen."""
+        chosen = list(chosen)
+        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(chosen)), chosen))
+
     def zext(self, value, element):
         return self.b.zext(value, ir.VectorType(element, value.type.count))
 
@@ -73,44 +90,68 @@ class Builder:
 
     def satd(self, pairs):
         """Sum of the magnitudes of the 8x8 Hadamard transforms of x - y, pairs of 16 uint8 samples in 16 rows."""
-        lines = [self.b.sub(self.zext(x, I16), self.zext(y, I16)) for x, y in pairs]
+        rows = list(pairs)
+        lines = []  # rows r and r + 8, of different transforms
+        for near, far in zip(rows[:8], rows[8:], strict=True):
+            x, y = (self.zext(self.lanes(a, b, range(32)), I16) for a, b in zip(near, far, strict=True))
+            lines.append(self.b.sub(x, y))
         for step in (1, 2, 4):
-            for r in range(16):
+            for r in range(8):
                 if not r & step:
                     a, b = lines[r], lines[r + step]
                     lines[r], lines[r + step] = self.b.add(a, b), self.b.sub(a, b)
-        total = None
+        totals = []
         for line in lines:
             for step in (1, 2):
                 # a + b and a - b of the lanes that are `step` apart, each in the place of one of them
-                other = ir.Constant(ir.VectorType(I32, 16), [c ^ step for c in range(16)])
-                signs = ir.Constant(ir.VectorType(I32, 16), [c + 16 if c & step else c for c in range(16)])
-                signed = self.b.shuffle_vector(line, self.b.sub(self.constant(line, 0), line), signs)
-                line = self.b.add(self.b.shuffle_vector(line, line, other), signed)
-            # the last step needs no sums: |a + b| + |a - b| = 2 max(|a|, |b|)
+                signs = ir.Constant(line.type, [-1 if c & step else 1 for c in range(32)])
+                line = self.b.add(self.lanes(line, line, [c ^ step for c in range(32)]), self.b.mul(line, signs))
+            # the last step needs no sums: |a + b| + |a - b| = 2 max(|a|, |b|), which is in two lanes
             size = self.pairwise("smax", line, self.b.sub(self.constant(line, 0), line))
-            far = ir.Constant(ir.VectorType(I32, 8), [c for c in range(16) if c & 4])
-            near = ir.Constant(ir.VectorType(I32, 8), [c for c in range(16) if not c & 4])
-            a, b = (self.b.shuffle_vector(size, size, half) for half in (near, far))
-            size = self.zext(self.pairwise("smax", a, b), I32)
-            total = size if total is None else self.b.add(total, size)
-        return self.b.shl(self.reduce("add", total), I32(1))
+            size = self.pairwise("smax", size, self.lanes(size, size, [c ^ 4 for c in range(32)]))
+            totals.append(self.dot(size, self.constant(size, 1)))
+        return self.reduce("add", functools.reduce(self.b.add, totals))
+
+    def dot(self, a, w):
+        """Sums over pairs of elements of a times w, vectors of one type, in elements of twice the size: unsigned bytes
+        times signed ones, whose sum must fit an int16, or int16."""
+        n, element = a.type.count // 2, a.type.element
+        wide = ir.VectorType(ir.IntType(2 * element.width), n)
+        needs, name = _DOTS.get((a.type.count * element.width, element.width), ("", ""))
+        if _FEATURES.get(needs):
+            kind = ir.FunctionType(wide, [a.type, w.type])
+            return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, f"llvm.x86.{name}"), [a, w])
+        extend = self.b.zext if element is I8 else self.b.sext
+        terms = []
+        for first in (0, 1):
+            x, y = (self.lanes(t, t, range(first, 2 * n, 2)) for t in (a, w))
+            terms.append(self.b.mul(extend(x, wide), self.b.sext(y, wide)))
+        return self.b.add(*terms)
 
     def taps(self, table, phase, n, element, width):
-        """Row `phase` of an int16 [., n] table, each tap repeated over a vector."""
+        """Row `phase` of an int16 [., n] table for `dot`: its taps in pairs, as `element`, each pair `width` times."""
         row = self.b.mul(phase, I64(n))
-        taps = (self.b.load(self.b.gep(table, [self.b.add(row, I64(k))])) for k in range(n))
-        return [self.splat(t if element is I16 else self.b.sext(t, element), width) for t in taps]
+        pair = ir.IntType(2 * element.width)
+        pairs = []
+        for k in range(0, n, 2):
+            low, high = (self.b.load(self.b.gep(table, [self.b.add(row, I64(k + i))])) for i in range(2))
+            low = self.b.zext(self.b.trunc(low, element) if element is I8 else low, pair)
+            high = self.b.sext(high, pair) if element is I16 else high
+            both = self.b.or_(low, self.b.shl(high, pair(element.width)))
+            pairs.append(self.b.bitcast(self.splat(both, width), ir.VectorType(element, 2 * width)))
+        return pairs
 
     def columns(self, tmp, table, phase, n, width, rows):
         """uint8 vectors: rows of int16 `tmp` (an array of that width) filtered downwards, rounded and clamped."""
-        taps = self.taps(table, phase, n, I32, width)
-        lines = [self.sext(self.load(tmp, I64(r * width), I16, width), I32) for r in range(rows + n - 1)]
+        taps = self.taps(table, phase, n, I16, width)
+        pairs = []  # of rows r and r + 1, sample by sample
+        for r in range(rows + n - 2):
+            two = self.load(tmp, I64(r * width), I16, 2 * width)
+            pairs.append(self.lanes(two, two, [c + width * k for c in range(width) for k in (0, 1)]))
         for r in range(rows):
-            total = self.constant(lines[0], 2**11)
-            for k in range(n):
-                total = self.b.add(total, self.b.mul(lines[r + k], taps[k]))
-            total = self.b.ashr(total, self.constant(total, 12))
+            terms = [self.dot(pairs[r + k], taps[k // 2]) for k in range(0, n, 2)]
+            total = functools.reduce(self.b.add, terms)
+            total = self.b.ashr(self.b.add(total, self.constant(total, 2**11)), self.constant(total, 12))
             total = self.pairwise(
                 "smin", self.pairwise("smax", total, self.constant(total, 0)), self.constant(total, 255)
             )
@@ -121,9 +162,8 @@ class Builder:
         for r, row in enumerate(rows):
             row = self.b.xor(row, self.constant(row, -128))
             for b in range(row.type.count // tile):
-                half = ir.Constant(ir.VectorType(I32, tile), [b * tile + c for c in range(tile)])
                 at = self.at(self.at(self.b.add(base, I64(r % tile * tile)), across, r // tile), along, b)
-                self.store(self.b.shuffle_vector(row, row, half), out, at)
+                self.store(self.lanes(row, row, range(b * tile, (b + 1) * tile)), out, at)
 
 
 def emitted(returns, given, emit, kind=Builder):
@@ -197,14 +237,22 @@ def scan8(typingctx, cur, ic, sc, ref, ir_, sr, dx):
 
 
 def _rows(v, rows, width, n, src, offset, stride, table, phase, tmp):
-    taps = v.taps(table, phase, n, I16, width)
+    taps = v.taps(table, phase, n, I8, width)
+
+    def place(k, c):
+        """Of sample k of a row in the two loads, which read nothing beyond the taps. Where they have 128 bits each, the
+        samples of every output are taken from one of them."""
+        return width + k - (n - 1) if k >= max(n - 1, width if c < width // 2 else 0) else k
+
     for r in range(rows):
-        total = None
-        for k in range(n):
-            samples = v.zext(v.load(src, v.b.add(v.at(offset, stride, r), I64(k)), I8, width), I16)
-            term = v.b.mul(samples, taps[k])
-            total = term if total is None else v.b.add(total, term)
-        v.store(total, tmp, I64(r * width))
+        at = v.at(offset, stride, r)
+        first, last = v.load(src, at, I8, width), v.load(src, v.b.add(at, I64(n - 1)), I8, width)
+        both = v.lanes(first, last, range(2 * width))
+        terms = []
+        for k in range(0, n, 2):
+            window = v.lanes(both, both, [place(c + k + i, c) for c in range(width) for i in (0, 1)])
+            terms.append(v.dot(window, taps[k // 2]))
+        v.store(functools.reduce(v.b.add, terms), tmp, I64(r * width))
 
 
 @intrinsic

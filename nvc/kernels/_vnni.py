@@ -35,10 +35,7 @@ VIEW = np.array([32 * (n >> 3 & 1) + 8 * (n >> 4) + (n & 7) for n in range(TILE)
 class Emitter(Builder):
     """What the tiles share, on top of the plain vector operations."""
 
-    def shuffle(self, x, y, lanes):
-        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), [int(n) for n in lanes]))
-
-    def dot(self, acc, a, w):
+    def dot8(self, acc, a, w):
         """acc + sums over four bytes of unsigned a times signed w. LLVM 22 has byte vectors here and upgrades these."""
         return self.call("llvm.x86.avx512.vpdpbusd.512", V16, (acc, a, w))
 
@@ -94,13 +91,13 @@ class Emitter(Builder):
             for n in (0, 1):
                 x, y = (self._wide(sums[q + i][n], mult[q + i][n]) for i in (0, 1))
                 lanes = [4 * g + at for g in range(4) for at in (1, 3, 17, 19)]
-                results.append(self._rounded(self.shuffle(x, y, lanes)))
+                results.append(self._rounded(self.lanes(x, y, lanes)))
         return results
 
     def requant_alone(self, x, mult):
         """The same of one vector, its lanes where they were."""
         even, odd = (self._wide(s, m) for s, m in zip(self.both(x), mult, strict=True))
-        return self._rounded(self.shuffle(self.odd(even), odd, [n + 16 * (n & 1) for n in range(16)]))
+        return self._rounded(self.lanes(self.odd(even), odd, [n + 16 * (n & 1) for n in range(16)]))
 
     def sums(self, pixels, a, ia, sa, w, iw, init, count):
         """Sums [pixels][4] of a tile, added to init: rows of `a` from ia, sa apart, `count` groups of four channels."""
@@ -117,7 +114,7 @@ class Emitter(Builder):
             p = b.bitcast(b.gep(a, [b.add(rows[m], b.shl(k, I64(2)))]), I32.as_pointer())
             group = self.splat(b.xor(b.load(p, align=1), I32(-0x7F7F7F80)), 16)
             for q in range(4):
-                total = self.dot(acc[m][q], group, weights[q])
+                total = self.dot8(acc[m][q], group, weights[q])
                 acc[m][q].add_incoming(init[m][q], first)
                 acc[m][q].add_incoming(total, loop)
                 acc[m][q] = total
@@ -143,7 +140,7 @@ class Emitter(Builder):
     def sorted(self, x):
         """Bytes or int16 narrowed from results of `requant`, which lie as 0, 2, 4, 6, 1, 3, 5, 7, (...) in 128 bits."""
         n = 128 // x.type.element.width
-        return self.shuffle(x, x, [i - i % 8 + 4 * (i % 2) + i % 8 // 2 for i in range(4 * n)])
+        return self.lanes(x, x, [i - i % 8 + 4 * (i % 2) + i % 8 // 2 for i in range(4 * n)])
 
 
 def narrowed_view(v, halves):

@@ -59,7 +59,7 @@ def _column(v, h, offsets, masks):
             for i in range(n // 2)
             for other in (0, 1)
         ]
-        return v.shuffle(x, y, lanes)
+        return v.lanes(x, y, lanes)
 
     quads = []
     for high in (0, 1):
@@ -104,9 +104,9 @@ def depthwise64(typingctx, h, ia, ih, ib, ma, mb, x, width, stride, w, iw, table
         right = column(b.add(b.add(x, k), I64(1)))
         sums = []
         for q in range(4):
-            acc = v.dot(bias[q], window[0][q], weights[0][q])
-            acc = v.dot(acc, window[1][q], weights[1][q])
-            sums.append(v.both(v.dot(acc, right[q], weights[2][q])))
+            acc = v.dot8(bias[q], window[0][q], weights[0][q])
+            acc = v.dot8(acc, window[1][q], weights[1][q])
+            sums.append(v.both(v.dot8(acc, right[q], weights[2][q])))
         results = v.requant(sums, mult)
         narrow = v.narrow_s8(*(v.narrow16(results[q], results[q + 1]) for q in (0, 2)))
         v.store(v.sorted(narrow), out, b.add(io, b.mul(k, so)))
