@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from nvc.kernels import _operands as ops
+from nvc.kernels._compress import AVAILABLE, LANES, compress
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import compact as gpu
@@ -56,8 +57,12 @@ def reference(index: Tensor, skip: int, x: Tensor | None = None) -> tuple[Tensor
 
 @compiled
 def _compact(x, index, skip, packed):
-    n = np.int64(0)
-    for i in range(index.size):  # always written, sometimes kept: no branch to mispredict, and n <= i
+    n, whole = np.int64(0), np.int64(0)
+    if AVAILABLE:
+        whole = index.size & ~(LANES - 1)
+        for i in range(0, whole, LANES):
+            n += compress(x, index, i, skip, packed, n)
+    for i in range(whole, index.size):  # always written, sometimes kept: no branch to mispredict, and n <= i
         packed[n] = x[i]
         n += np.int64(np.int32(index[i]) > skip)
     packed[n:] = 0

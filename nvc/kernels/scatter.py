@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nvc.kernels import _operands as ops
+from nvc.kernels._compress import AVAILABLE, LANES, expand
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import scatter as gpu
@@ -38,8 +39,12 @@ def reference(symbols: Tensor, index: Tensor, skip: int) -> Tensor:
 
 @compiled
 def _scatter(symbols, index, skip, out):
-    n = np.int64(0)
-    for i in range(out.size):
+    n, whole = np.int64(0), np.int64(0)
+    if AVAILABLE:
+        whole = out.size & ~(LANES - 1)
+        for i in range(0, whole, LANES):
+            n += expand(symbols, n, index, i, skip, out)
+    for i in range(whole, out.size):
         coded = np.int32(index[i]) > skip
         out[i] = symbols[n] * np.int16(coded)  # n <= i: reading is safe even where nothing is coded
         n += np.int64(coded)

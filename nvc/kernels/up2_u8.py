@@ -32,7 +32,7 @@ from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import up2_u8 as gpu
 
 MAX_K = 1024
-CHUNK = 128  # input pixels: accumulators of a chunk stay in the second-level cache
+CHUNK = 512  # input pixels: accumulators of a chunk stay in the second-level cache
 
 
 def _check(x, w, bias, mult, height, width):
