@@ -60,7 +60,7 @@ def _measure_cpu() -> Ceilings:
     copy = _pieces(some, other, m // threads())
     small = best(lambda: [copy() for _ in range(8)]) / 8
     rates = []
-    for rows, columns, inner in ((4096, 256, 512), (4096, 512, 256)):
+    for rows, columns, inner in ((4096, 256, 1024), (2048, 1024, 1024)):
         a, b = torch.ones((rows, inner), dtype=torch.int8), torch.ones((inner, columns), dtype=torch.int8)
         seconds = best(lambda a=a, b=b: parallel(lambda i, j: torch._int_mm(a[i:j], b), len(a), 256))  # type: ignore[misc]
         rates.append(2 * rows * columns * inner / seconds)
