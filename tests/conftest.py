@@ -1,12 +1,9 @@
 """Decides the device of this process before anything imports triton: CUDA if there is one, else the interpreter."""
 
 import os
-from pathlib import Path
 
 import pytest
 import torch
-
-KERNELS = Path(__file__).parents[1] / "nvc" / "kernels"
 
 
 def pytest_addoption(parser):
@@ -23,15 +20,6 @@ def pytest_configure(config):
     else:
         os.environ["TRITON_INTERPRET"] = "1"  # triton reads it when a kernel is decorated
         config.device = "cpu"
-    drop_stale_caches()
-
-
-def drop_stale_caches():
-    """Numba's cached code of a kernel file does not notice that a helper inlined into it has changed."""
-    changed = max(path.stat().st_mtime for path in KERNELS.glob("_*.py"))
-    for cached in KERNELS.glob("__pycache__/*.nb[ci]"):
-        if cached.stat().st_mtime < changed:
-            cached.unlink(missing_ok=True)
 
 
 def pytest_report_header(config):

@@ -1,7 +1,9 @@
 """Importing this package fills the table. One name per kernel file; tests/test_golden.py checks none is missing."""
 
 from importlib import import_module
+from pathlib import Path
 
+from nvc.kernels._caches import drop_stale
 from nvc.kernels._table import TABLE
 
 __all__ = ["TABLE"]
@@ -36,5 +38,6 @@ NAMES = (
     "warp_s16",
 )
 
+drop_stale(Path(__file__).parent)
 for _name in NAMES:
     import_module(f"{__name__}.{_name}")

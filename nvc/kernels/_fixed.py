@@ -1,7 +1,6 @@
 """Integer arithmetic of the cpu twins; each helper is inlined into the loop that calls it. References never import it.
 
-Numba widens int32 sums to int64, so every step is cast back: LLVM then keeps 32-bit lanes. Numba's on-disk cache of a
-caller does not notice an edit of this file; tests/conftest.py deletes caches older than any module with an underscore.
+Numba widens int32 sums to int64, so every step is cast back: LLVM then keeps 32-bit lanes.
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import CHROMA, JIT, LUMA, OVERLAP, OVERLAP_CHROMA
-from nvc.kernels._vector import (
+from nvc.kernels._vector_motion import (
     blend16,
     blend64,
     chroma_copy,

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, MV_MAX, predict
-from nvc.kernels._vector import luma_rows, luma_sad, sad16, scan5, scan8
+from nvc.kernels._vector_motion import luma_rows, luma_sad, sad16, scan5, scan8
 
 MARGIN = 72  # pixels around the reference: 64 that a vector may reach, 1 of refinement, 4 of interpolation
 COARSE_MARGIN, QUARTER_MARGIN = 10, 44

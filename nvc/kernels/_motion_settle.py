@@ -5,7 +5,7 @@ from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, predict
 from nvc.kernels._motion_cpu import LARGE, NEIGHBOURS, lengths, offset, reach, rows_at
-from nvc.kernels._vector import luma_satd, satd16
+from nvc.kernels._vector_motion import luma_satd, satd16
 
 COLOURS = 4  # of blocks by the parities of row and column: no two blocks of one colour predict, or are predicted from,
 # the same block
