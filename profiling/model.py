@@ -73,6 +73,7 @@ LOOPS = {
     ("conv1x1_s16", "_conv1x1_s16"): _channels(2),
     ("conv1x1_s16", "_conv1x1_u8"): _channels(4),
     ("conv1x1_u8", "_conv1x1_u8"): _channels(2),
+    ("down2_s16", "_conv1x1_u8"): _channels(4),
     ("down2_s16", "_down2_s16"): Loop(lambda case: 4 * case[2] / 64),  # four pixels of the input each
     ("down2_u8", "_down2_u8"): Loop(lambda case: 4 * case[2] / 64),
     ("latent_s16", "_latent_s16"): _channels(2),

@@ -162,7 +162,12 @@ def test_block_in_tiles_of_large_pictures(case, pattern, pytestconfig, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [("block_s16", (3, 2, 34, 17)), ("conv1x1_s16", (3, 5, 7, 10, 9, 3, 1, 1, 5))]
+    ("name", "case"),
+    [
+        ("block_s16", (3, 2, 34, 17)),
+        ("conv1x1_s16", (3, 5, 7, 10, 9, 3, 1, 1, 5)),
+        ("down2_s16", (2, 3, 5, 7, 6, 3, 1, 4)),
+    ],
 )
 def test_half_a_layer_is_refused(name, case):
     kernel = TABLE[name]

@@ -6,6 +6,7 @@ from torch import Tensor
 from nvc.kernels._table import Fill
 
 MAX_BIAS, MAX_MULT, MAX_WEIGHT = 2**26, 2**31 - 1, 63
+MAX_NEXT = 1024  # inputs of a layer that a kernel begins
 
 
 def expect(what: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -22,6 +23,36 @@ def output(name: str, out: Tensor | None, shape: tuple[int, ...], dtype: torch.d
     if not out.is_contiguous():
         raise ValueError(f"{name}: out has strides {out.stride()}, expected contiguous")
     return out
+
+
+def expect_next(name: str, tables: tuple[Tensor | None, ...], n: int) -> None:
+    """Raise ValueError unless `tables`, weights [M, n], bias and multiplier [1, M] of the layer that reads the n
+    channels of kernel `name` next, are all there or none, and n keeps that layer's accumulators in range."""
+    if len({t is None for t in tables}) > 1:
+        raise ValueError(f"{name}: w_next, bias_next and mult_next come together")
+    if tables[0] is None:
+        return
+    if not 2 <= n <= MAX_NEXT:
+        raise ValueError(f"{name}: N={n} is outside 2..{MAX_NEXT}; the next accumulator bound would not hold")
+    m = len(tables[0])
+    for key, table, shape in zip(("w", "bias", "mult"), tables, ((m, n), (1, m), (1, m)), strict=True):
+        assert table is not None
+        expect(f"{name}: {key}_next", table, shape, torch.int8 if key == "w" else torch.int32)
+
+
+def outputs_with_next(
+    name: str,
+    out: Tensor | tuple[Tensor, Tensor] | None,
+    shape: tuple[int, ...],
+    w_next: Tensor | None,
+    device: torch.device,
+) -> tuple[Tensor, Tensor | None]:
+    """(int16 result [..., N], int8 [..., M] of the next layer or None): those of `out` if they fit, else new ones."""
+    result, after = out if isinstance(out, tuple) else (out, None)
+    result = output(name, result, shape, torch.int16, device)
+    if w_next is not None:
+        after = output(name, after, (*shape[:2], len(w_next)), torch.int8, device)
+    return result, after
 
 
 def expect_launchable(name: str, *tensors: Tensor | None) -> None:
@@ -67,6 +98,15 @@ def tables(fill: Fill, rows: int, n: int) -> tuple[Tensor, Tensor]:
         bias[:, ::2] >>= 10
         mult[:, ::2] >>= 6
     return bias, mult
+
+
+def next_layer(fill: Fill, m: int, y: Tensor) -> dict[str, Tensor]:
+    """w_next, bias_next and mult_next of a layer with m outputs that reads the stream y [H, W, N] next."""
+    w, (bias, mult) = weights(fill, (m, y.shape[2])), tables(fill, 1, m)
+    if fill.pattern == "boundary":
+        acc = ((y.long() + 4) >> 3).clamp(-128, 127).flatten(0, 1) @ w.long().T
+        on_boundary(bias, mult, 0, acc, 100)
+    return {"w_next": w, "bias_next": bias, "mult_next": mult}
 
 
 def on_boundary(bias: Tensor, mult: Tensor, row: int, acc: Tensor, middle: int | Tensor) -> None:

@@ -65,26 +65,7 @@ def _check(x, b, w, bias, mult, difference, following):
     ops.expect("conv1x1_s16: w", w, (N, C + K2), torch.int8)
     ops.expect("conv1x1_s16: bias", bias, (R, N), torch.int32)
     ops.expect("conv1x1_s16: mult", mult, (R, N), torch.int32)
-    if len({t is None for t in following}) > 1:
-        raise ValueError("conv1x1_s16: w_next, bias_next and mult_next come together")
-    if following[0] is not None:
-        M = len(following[0])
-        if not 2 <= N <= MAX_K:
-            raise ValueError(f"conv1x1_s16: N={N} is outside 2..{MAX_K}; the next accumulator bound would not hold")
-        for name, operand, shape in zip(("w", "bias", "mult"), following, ((M, N), (1, M), (1, M)), strict=True):
-            dtype = torch.int8 if name == "w" else torch.int32
-            ops.expect(f"conv1x1_s16: {name}_next", operand, shape, dtype)
-
-
-def _outputs(
-    x: Tensor, w: Tensor, w_next: Tensor | None, out: Tensor | tuple[Tensor, Tensor] | None
-) -> tuple[Tensor, Tensor | None]:
-    """(result, what the next layer makes of it or None)."""
-    result, after = out if isinstance(out, tuple) else (out, None)
-    result = ops.output("conv1x1_s16", result, (*x.shape[:2], len(w)), torch.int16, x.device)
-    if w_next is not None:
-        after = ops.output("conv1x1_s16", after, (*x.shape[:2], len(w_next)), torch.int8, x.device)
-    return result, after
+    ops.expect_next("conv1x1_s16", following, N)
 
 
 def reference(
@@ -171,7 +152,7 @@ def cpu(
     following: Any = w_next, bias_next, mult_next
     _check(x, b, w, bias, mult, difference, following)
     (H, W, C), (N, K), r = x.shape, w.shape, ops.row_index("conv1x1_s16", row, bias.shape[0])
-    result, after = _outputs(x, w, w_next, out)
+    result, after = ops.outputs_with_next("conv1x1_s16", out, (*x.shape[:2], len(w)), w_next, x.device)
     second = torch.empty((H, W, 0), dtype=torch.int8) if b is None else b
     xs, bs, os = x.reshape(-1, C).numpy(), second.reshape(H * W, K - C).numpy(), result.view(-1, N).numpy()
     afters: Any = None if after is None else after.view(H * W, -1).numpy()
@@ -220,7 +201,7 @@ def launch(
     ops.expect("conv1x1_s16: row", row, (1,), torch.int32)
     if b is not None and (b.stride(2) != 1 or b.stride(0) != b.shape[1] * b.stride(1) or b.device != x.device):
         raise ValueError(f"conv1x1_s16: b has strides {b.stride()} on {b.device}, x is on {x.device}")
-    result, after = _outputs(x, w, w_next, out)
+    result, after = ops.outputs_with_next("conv1x1_s16", out, (*x.shape[:2], len(w)), w_next, x.device)
     ops.expect_launchable("conv1x1_s16", x, w, bias, mult, row, *following, result, after)
     gpu.run(x, b, w, bias, mult, row, difference, *following, result, after)
     return result if after is None else (result, after)
@@ -240,14 +221,7 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
     row = torch.tensor([r], dtype=torch.int32)
     args: dict[str, Any] = {"x": x, "b": b, "w": w, "bias": bias, "mult": mult, "row": row}
     args["difference"] = bool(difference)
-    if M:
-        w_next, (bias_next, mult_next) = ops.weights(fill, (M, N)), ops.tables(fill, 1, M)
-        if boundary:
-            y: Any = reference(**args)
-            acc = ((y.long() + 4) >> 3).clamp(-128, 127).view(H * W, N) @ w_next.long().T
-            ops.on_boundary(bias_next, mult_next, 0, acc, 100)
-        args |= {"w_next": w_next, "bias_next": bias_next, "mult_next": mult_next}
-    return args
+    return args | ops.next_layer(fill, M, reference(**args)) if M else args  # type: ignore[arg-type]
 
 
 def cost(case: Case) -> Cost:

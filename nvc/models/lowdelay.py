@@ -91,9 +91,10 @@ class LowDelay(nn.Module):
         conv1x1_s16(context, pixels, *self.encoder_in.tables, row, True, *first, out=(x, half(x, space)))
         pictures = chain(self.encoder.on(x), x, space, begun=True)
         x = space.s16("encoded", *sizes[0], c.channels)
-        down2_s16(pictures, None, *self.encoder_down.tables, self.row0, out=x)
+        first = self.encoder_latent.first
+        down2_s16(pictures, None, *self.encoder_down.tables, self.row0, *first, out=(x, half(x, space)))
         detail = space.s8("detail", *sizes[0], c.channels)
-        e = chain(self.encoder_latent.on(x), x, space, after=(self.y_detail, detail))
+        e = chain(self.encoder_latent.on(x), x, space, begun=True, after=(self.y_detail, detail))
         y = down2_s16(pictures, detail, *self.y_head.tables, row, out=space.s16("y", *sizes[0], c.latent))
         z = down2_u8(e, *self.hyper_enc1.tables, out=space.s8("hyper_encoded", *sizes[1], c.hyper))
         return y, down2_s8(z, *self.hyper_enc2.tables, out=space.s8("z", *sizes[2], c.z))
@@ -106,7 +107,9 @@ class LowDelay(nn.Module):
         for i, (size, layer) in enumerate(zip(sizes, (self.hyper_dec1, self.hyper_dec2), strict=True)):
             hyper = up2_u8(hyper, *layer.tables, *size, out=space.s8(f"hyper{i}", *size, c.hyper))
         x = space.s16("prior", h, w, c.channels)
-        features = chain(self.prior.on(x), down2_s16(context, hyper, *self.prior_in.tables, row, out=x), space)
+        first = self.prior.first
+        down2_s16(context, hyper, *self.prior_in.tables, row, *first, out=(x, half(x, space)))
+        features = chain(self.prior.on(x), x, space, begun=True)
         heads = space.s16("mean", h, w, c.latent), space.u8("rows", h, w, c.latent)
         return Prior(features, *prior_head(features, *self.prior_head.tables, row, out=heads))
 

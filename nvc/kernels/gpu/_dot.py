@@ -7,11 +7,12 @@ enough for several programs on each multiprocessor, whose loads hide each other'
 import triton
 import triton.language as tl
 
-from nvc.kernels.gpu._fixed import view
+from nvc.kernels.gpu._fixed import requant, store_u8, view
 
 TILE = {"num_warps": 4, "num_stages": 3}
 MAX_BLOCK_K = 64
 PIXELS = 64  # the M of Hopper's matrix instruction
+MAX_BEGUN = 128  # channels: a program with all of its pixels' channels would spill above
 
 
 @triton.jit
@@ -40,6 +41,21 @@ def split_dot(
         high = tl.dot(((x + 128) >> 8).to(tl.int8), w, high, out_dtype=tl.int32)
         low = tl.dot(x.to(tl.int8), w, low, out_dtype=tl.int32)  # the signed low byte
     return 256 * high + low
+
+
+@triton.jit
+def begin_next(
+    y, w_ptr, bias_ptr, mult_ptr, next_ptr, p, n, p_ok, n_ok, N: tl.constexpr, M: tl.constexpr, BLOCK_M: tl.constexpr
+):
+    """The layer that reads the int16 results y next, of pixels p and of all their channels n: its int8 [P, M]."""
+    m = tl.arange(0, BLOCK_M)
+    m_ok = m < M
+    w = tl.load(w_ptr + m[None, :] * N + n[:, None], mask=m_ok[None, :] & n_ok[:, None], other=0)
+    acc = tl.dot(view(y), w, out_dtype=tl.int32)
+    bias = tl.load(bias_ptr + m, mask=m_ok, other=0)
+    mult = tl.load(mult_ptr + m, mask=m_ok, other=0)
+    u = store_u8(requant(acc, bias[None, :], mult[None, :]))
+    tl.store(next_ptr + p[:, None] * M + m[None, :], u, mask=p_ok[:, None] & m_ok[None, :])
 
 
 @triton.jit

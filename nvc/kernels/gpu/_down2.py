@@ -51,11 +51,12 @@ def gathered_dot(
     return acc
 
 
-def plan(x: Tensor, N: int) -> tuple[tuple[int, int, int], dict[str, int]]:
-    """The grid for input x [H, W, C] and N output channels, and the compile-time sizes of `gathered_dot`."""
+def plan(x: Tensor, N: int, together: bool = False) -> tuple[tuple[int, int, int], dict[str, int]]:
+    """The grid for input x [H, W, C] and N output channels, in one program if `together`, and the compile-time sizes of
+    `gathered_dot`."""
     H, W, C = x.shape
     h, w = (H + 1) >> 1, (W + 1) >> 1
-    n = block_n(h, w, N)
+    n = max(16, triton.next_power_of_2(N)) if together else block_n(h, w, N)
     c = min(MAX_BLOCK_C, max(32, triton.next_power_of_2(C)))  # 32: what an int8 tl.dot needs
     slices = triton.next_power_of_2(triton.cdiv(C, c)).bit_length() - 1
     return (*tile_grid(h, w), triton.cdiv(N, n)), {"BLOCK_C": c, "BLOCK_N": n, "SLICES_LOG2": slices, **TILE}

@@ -13,10 +13,8 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels.gpu import conv1x1_u8
-from nvc.kernels.gpu._dot import blocks, table_row, viewed_dot
-from nvc.kernels.gpu._fixed import clamp16, requant, store_u8, view
-
-MAX_BEGUN = 128
+from nvc.kernels.gpu._dot import MAX_BEGUN, begin_next, blocks, table_row, viewed_dot
+from nvc.kernels.gpu._fixed import clamp16, requant
 
 
 @triton.jit
@@ -77,14 +75,7 @@ def _conv1x1_s16(
         y = clamp16(y.to(tl.int32) + 8 * (first - second))
     tl.store(out_ptr + p[:, None] * N + n[None, :], y, mask=p_ok[:, None] & n_ok[None, :])
     if M > 0:
-        m = tl.arange(0, BLOCK_M)
-        m_ok = m < M
-        w = tl.load(w_next_ptr + m[None, :] * N + n[:, None], mask=m_ok[None, :] & n_ok[:, None], other=0)
-        acc = tl.dot(view(y), w, out_dtype=tl.int32)
-        bias = tl.load(bias_next_ptr + m, mask=m_ok, other=0)
-        mult = tl.load(mult_next_ptr + m, mask=m_ok, other=0)
-        u = store_u8(requant(acc, bias[None, :], mult[None, :]))
-        tl.store(next_ptr + p[:, None] * M + m[None, :], u, mask=p_ok[:, None] & m_ok[None, :])
+        begin_next(y, w_next_ptr, bias_next_ptr, mult_next_ptr, next_ptr, p, n, p_ok, n_ok, N, M, BLOCK_M)
 
 
 def run(

@@ -1,9 +1,14 @@
-"""Device code of down2_s16: `_down2` plus a second operand, which continues the same sum, and rows of tables."""
+"""Device code of down2_s16: `_down2` plus a second operand, which continues the same sum, rows of tables, and the layer
+that follows, as in conv1x1_s16."""
+
+from typing import Any
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from nvc.kernels.gpu import conv1x1_u8
+from nvc.kernels.gpu._dot import MAX_BEGUN, begin_next, table_row
 from nvc.kernels.gpu._down2 import gathered_dot, plan
 from nvc.kernels.gpu._fixed import clamp16, requant
 from nvc.kernels.gpu._tile import tile_pixels
@@ -18,8 +23,12 @@ def _down2_s16(
     bias_ptr,  # int32 [R, N]
     mult_ptr,  # int32 [R, N]
     row_ptr,  # int32 [1]
+    w_next_ptr,  # int8 [M, N], or None, and so on
+    bias_next_ptr,  # int32 [M]
+    mult_next_ptr,  # int32 [M]
     # output
     out_ptr,  # int16 [h, w, N]
+    next_ptr,  # int8 [h, w, M]
     # sizes
     H,
     W,
@@ -27,10 +36,12 @@ def _down2_s16(
     C: tl.constexpr,
     K2: tl.constexpr,
     N: tl.constexpr,
+    M: tl.constexpr,  # 0 where no layer follows
     # tile
     BLOCK_C: tl.constexpr,
     BLOCK_N: tl.constexpr,
     SLICES_LOG2: tl.constexpr,
+    BLOCK_M: tl.constexpr,
 ):
     h, w2 = (H + 1) >> 1, (W + 1) >> 1
     K: tl.constexpr = 4 * C + K2
@@ -49,15 +60,24 @@ def _down2_s16(
             w = tl.load(w_ptr + w_at, mask=n_ok[None, :] & k_ok[:, None], other=0)
             acc = tl.dot(b, w, acc, out_dtype=tl.int32)
 
-    r = tl.minimum(tl.maximum(tl.load(row_ptr), 0), R - 1)  # never past the tables, whatever the row says
+    r = table_row(row_ptr, R)
     bias = tl.load(bias_ptr + r * N + n, mask=n_ok, other=0)
     mult = tl.load(mult_ptr + r * N + n, mask=n_ok, other=0)
     v = clamp16(requant(acc, bias[None, :], mult[None, :]))
     tl.store(out_ptr + p[:, None] * N + n[None, :], v, mask=p_ok[:, None] & n_ok[None, :])
+    if M > 0:
+        begin_next(v, w_next_ptr, bias_next_ptr, mult_next_ptr, next_ptr, p, n, p_ok, n_ok, N, M, BLOCK_M)
 
 
-def run(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, out: Tensor) -> None:
-    """Operands as in the contract, checked and contiguous."""
+def run(x: Tensor, b: Tensor | None, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *last: Any) -> None:
+    """Operands as in the contract, checked and contiguous. `last`: the tables of the next layer or None, then out and
+    next."""
     (H, W, C), (N, K), R = x.shape, w.shape, bias.shape[0]
-    grid, blocks = plan(x, N)
-    _down2_s16[grid](x, b, w, bias, mult, row, out, H, W, R, C, K - 4 * C, N, **blocks)
+    w_next, bias_next, mult_next, out, after = last
+    begins = after is not None and N <= MAX_BEGUN
+    M = after.shape[2] if begins else 0
+    grid, blocks = plan(x, N, begins)
+    blocks["BLOCK_M"] = max(16, triton.next_power_of_2(M))
+    _down2_s16[grid](x, b, w, bias, mult, row, *last, H, W, R, C, K - 4 * C, N, M, **blocks)
+    if after is not None and not begins:
+        conv1x1_u8.run(out, w_next, bias_next, mult_next, after)
