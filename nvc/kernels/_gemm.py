@@ -14,7 +14,7 @@ from llvmlite import binding  # type: ignore[import-untyped]
 from torch import Tensor
 
 from nvc.kernels import _amx
-from nvc.kernels._fixed import clamp16, compiled, requant, store_u8
+from nvc.kernels._fixed import clamp16, compiled, requant, store_u8, view
 from nvc.kernels._layers import layer_s16, layer_s32, layer_u8
 from nvc.kernels._pool import scratch
 from nvc.kernels._vnni import ORDERS, PIXELS, TILE, VIEW
@@ -118,6 +118,14 @@ def prepare(kind: str, w: Tensor, bias: Tensor, mult: Tensor, *, split: bool = F
         found = Layer(_aligned(packed), _aligned(tables), source)
         w.packed_layer = found  # type: ignore[attr-defined]  # a weak dictionary of tensors costs ten times the look-up
     return found
+
+
+@compiled
+def views(x, a):
+    """8-bit views of a stream's rows int16 [n, C] to the first n rows of a."""
+    for p in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            a[p, c] = view(x[p, c])
 
 
 @compiled

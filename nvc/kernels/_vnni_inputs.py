@@ -28,6 +28,19 @@ def views_of(x, first, a, at, n):
         view64(x, first + c, a, at + c)
 
 
+@compiled
+def gathered_views(x, first, n, a, stride):
+    """Views of the four pixels of each of n positions, from `first` on, at half the resolution of x [H, W, C], which
+    repeats its edge; to element `stride` p of a for position p."""
+    H, W, C = x.shape
+    w = (W + 1) >> 1
+    for p in range(n):
+        y, z = (first + p) // w, (first + p) % w
+        for t in range(4):
+            i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
+            views_of(x, (i * W + j) * C, a, p * stride + t * C, C)
+
+
 @intrinsic
 def split64(typingctx, x, ix, a, high, low):
     """64 int16 x = 256 h + l as int8: h from offset `high` of a, l from `low`."""

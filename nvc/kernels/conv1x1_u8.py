@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import compiled, view
+from nvc.kernels._fixed import compiled
 from nvc.kernels._layers import layer_u8
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
@@ -56,13 +56,6 @@ def reference(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor) -> Tensor:
 
 
 @compiled
-def _view(x, a):
-    for p in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            a[p, c] = view(x[p, c])
-
-
-@compiled
 def _tiles(x, w, table, a, out, begin, end):
     C, N = x.shape[1], out.shape[1]
     for p in range(begin, end, gemm.TILE_ROWS):
@@ -89,7 +82,7 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, *, out: Tensor | None 
 
     def chunk(begin, end):
         a, a_np = scratch("a", (rows, C), torch.int8)
-        _view(xs[begin:end], a_np)
+        gemm.views(xs[begin:end], a_np)
         gemm.u8(a, end - begin, w, bias, mult, 0, os[begin:end])
 
     parallel(chunk, H * W, rows)

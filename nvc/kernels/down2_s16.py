@@ -37,7 +37,7 @@ from nvc.kernels._layers import layer_s16, layer_u8
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._vector import copy_row
-from nvc.kernels._vnni_inputs import views_of
+from nvc.kernels._vnni_inputs import gathered_views, views_of
 from nvc.kernels.conv1x1_u8 import conv1x1_u8
 from nvc.kernels.gpu import down2_s16 as gpu
 
@@ -106,23 +106,13 @@ def _gather(x, b, a, begin, end):
 
 
 @compiled
-def _view(x, a):
-    for p in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            a[p, c] = view(x[p, c])
-
-
-@compiled
 def _tiles(x, b, w, table, a, following, out, after, begin, end):
-    H, W, C = x.shape
-    w2, K, N = (W + 1) >> 1, 4 * C + b.shape[1], out.shape[1]
+    C, N = x.shape[2], out.shape[1]
+    K = 4 * C + b.shape[1]
     for p in range(begin, end, gemm.TILE_ROWS):
         n = min(gemm.TILE_ROWS, end - p)
+        gathered_views(x, p, n, a, K)
         for m in range(n):
-            y, z = (p + m) // w2, (p + m) % w2
-            for t in range(4):
-                i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
-                views_of(x, (i * W + j) * C, a, m * K + t * C, C)
             copy_row(b, p + m, a, m * K + 4 * C, K - 4 * C)
         layer_s16(a, 0, K, n, w, K, table, N, out, p * N, N)
         if following is not None:
@@ -173,7 +163,7 @@ def cpu(
         gemm.s16(a, end - begin, w, bias, mult, r, os[begin:end])
         if after is not None:
             a, a_np = scratch("a", (rows, N), torch.int8)
-            _view(os[begin:end], a_np)
+            gemm.views(os[begin:end], a_np)
             gemm.u8(a, end - begin, following[0], following[1], following[2], 0, afters[begin:end])
 
     parallel(chunk, h * w2, rows)

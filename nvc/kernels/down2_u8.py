@@ -27,7 +27,7 @@ from nvc.kernels._fixed import compiled, view
 from nvc.kernels._layers import layer_u8
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vnni_inputs import views_of
+from nvc.kernels._vnni_inputs import gathered_views
 from nvc.kernels.gpu import down2_u8 as gpu
 
 MAX_C = 256
@@ -78,15 +78,10 @@ def _gather(x, a, begin, end):
 
 @compiled
 def _tiles(x, w, table, a, out, begin, end):
-    H, W, C = x.shape
-    w2, K, N = (W + 1) >> 1, a.shape[1], out.shape[1]
+    K, N = a.shape[1], out.shape[1]
     for p in range(begin, end, gemm.TILE_ROWS):
         n = min(gemm.TILE_ROWS, end - p)
-        for m in range(n):
-            y, z = (p + m) // w2, (p + m) % w2
-            for t in range(4):
-                i, j = min(2 * y + (t >> 1), H - 1), min(2 * z + (t & 1), W - 1)
-                views_of(x, (i * W + j) * C, a, m * K + t * C, C)
+        gathered_views(x, p, n, a, K)
         layer_u8(a, 0, K, n, w, K, table, N, out, p * N, N)
 
 

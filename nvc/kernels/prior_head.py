@@ -25,7 +25,7 @@ from torch import Tensor
 
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp, compiled, view
+from nvc.kernels._fixed import clamp, compiled
 from nvc.kernels._layers import layer_s16
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
@@ -56,13 +56,6 @@ def reference(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor) -> 
     assert acc.abs().max() < 2**27, "the bound in the header is wrong"
     t = (acc * mult[r].long() + 2**32) >> 33
     return t[..., :N].clamp(-32768, 32767).to(torch.int16), t[..., N:].clamp(0, 63).to(torch.uint8)
-
-
-@compiled
-def _view(x, a, begin, end):
-    for p in range(begin, end):
-        for c in range(x.shape[1]):
-            a[p - begin, c] = view(x[p, c])
 
 
 @compiled
@@ -107,7 +100,7 @@ def cpu(x: Tensor, w: Tensor, bias: Tensor, mult: Tensor, row: Tensor, *, out: O
     def chunk(begin: int, end: int) -> None:
         a, a_array = scratch("a", (CHUNK, C), torch.int8)
         _, s = scratch("s", (CHUNK, 2 * N), torch.int16)
-        _view(features, a_array, begin, end)
+        gemm.views(features[begin:end], a_array)
         gemm.s16(a, end - begin, w, bias, mult, r, s[: end - begin])
         _heads(s, mean, index, begin, end)
 

@@ -40,7 +40,7 @@ from torch import Tensor
 
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp, clamp8, compiled, view
+from nvc.kernels._fixed import clamp, clamp8, compiled
 from nvc.kernels._layers import layer_s16
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
@@ -98,13 +98,6 @@ def reference(
     u = s[..., 64:80].reshape(H, W, 4, 4).permute(0, 2, 1, 3).reshape(4 * H, 4 * W)
     v = s[..., 80:].reshape(H, W, 4, 4).permute(0, 2, 1, 3).reshape(4 * H, 4 * W)
     return y.to(torch.uint8), u.to(torch.uint8), v.to(torch.uint8)
-
-
-@compiled
-def _view(x, a, begin, end):
-    for p in range(begin, end):
-        for c in range(x.shape[1]):
-            a[p - begin, c] = view(x[p, c])
 
 
 @compiled
@@ -204,7 +197,7 @@ def cpu(
         a, a_array = scratch("a", (CHUNK, C), torch.int8)
         _, rg = scratch("rg", (CHUNK, 192), torch.int16)
         _, s = scratch("s", (CHUNK, 96), torch.uint8)
-        _view(features, a_array, begin, end)
+        gemm.views(features[begin:end], a_array)
         gemm.s16(a, end - begin, w, bias, mult, r, rg[: end - begin])
         _pixels(features, rg, predicted, W, symbols, vectors, scratch("row", (96,), torch.int8)[1], s, begin, end)
         _unpack(s, *planes, begin, end)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from nvc.kernels import _gemm as gemm
 from nvc.kernels import _operands as ops
-from nvc.kernels._fixed import clamp16, compiled, requant, view
+from nvc.kernels._fixed import clamp16, compiled, requant
 from nvc.kernels._layers import layer_residual
 from nvc.kernels._pool import even, parallel, scratch
 from nvc.kernels._table import Case, Cost, Fill, Kernel
@@ -59,13 +59,6 @@ def reference(x: Tensor, mean: Tensor, w: Tensor, bias: Tensor, mult: Tensor, ro
     second = (torch.arange(N) >= N // 2).long()
     parity = (torch.arange(H)[:, None, None] + torch.arange(W)[:, None] + second) & 1
     return torch.where(parity == 1, (mean.long() + t).clamp(-32768, 32767), mean.long()).to(torch.int16)
-
-
-@compiled
-def _view(x, a):
-    for j in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            a[j, c] = view(x[j, c])
 
 
 @compiled
@@ -123,7 +116,7 @@ def cpu(
         a, a_array = scratch("a", (ROWS * W, C), torch.int8)
         acc, acc_array = scratch("acc", (ROWS * W, N), torch.int32)
         n = (end - begin) * W
-        _view(features[begin:end].reshape(n, C), a_array)
+        gemm.views(features[begin:end].reshape(n, C), a_array)
         gemm.s32(a, n, w, bias, mult, acc)
         _refine(acc_array, means[begin:end], *tables, target[begin:end], begin)
 
