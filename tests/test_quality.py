@@ -40,3 +40,16 @@ def test_rate_and_quality_rise_from_qp_to_qp(picture):
     sizes, qualities = zip(*(coded(moving, qp) for qp in range(64)), strict=True)
     assert (np.diff(sizes) > 0).all()
     assert (np.diff(np.mean(qualities, 1)) > 0).all()
+
+
+@pytest.mark.parametrize("qp", [44, 56])
+@pytest.mark.parametrize("clip", ["bigbuckbunny", "bikes", "carphone"])
+def test_no_block_of_a_keyframe_is_lost(clip, qp):
+    """Latents that the network takes for certain are not coded: it must not be wrong about any that matters."""
+    with open_source(clip_path(clip), frames=1) as source:
+        planes = tuple(np.array(plane) for plane in next(iter(source))[:3])
+    height, width = planes[0].shape
+    with nvc.Encoder(io.BytesIO(), width, height, qp=qp, device="cpu") as encoder:
+        error = encoder.write(*planes).frame.y.astype(np.int64) - planes[0]
+    blocks = error[: height // 16 * 16, : width // 16 * 16].reshape(height // 16, 16, -1, 16)
+    assert (blocks**2).mean((1, 3)).max() < 100

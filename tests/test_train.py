@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from nvc.kernels.motion_compensate import motion_compensate
+from nvc.models.config import FAST
 from nvc.train.data import Clip, load_folders
 from nvc.train.motion import compensate, pack
 from nvc.train.quant import Mode
 from nvc.train.recipe import Recipe, Stage, load_recipe
 from nvc.train.trainer import Trainer
+from nvc.train.twin import Twin, gaussian_bits
 from nvc.train.unroll import errors
 
 
@@ -160,3 +162,16 @@ def test_a_false_colour_weighs_and_fine_detail_does_not():
     for difference, stains in ((flat, 0.02), (detail, 0.0)):
         luma, chroma, means = (float(e) for e in errors(difference))
         assert (luma, chroma, means) == pytest.approx((0.0, 0.02, stains))
+
+
+@pytest.mark.parametrize("symbol", [3.0, 50.0])
+def test_a_scale_that_is_far_too_small_learns_to_grow(symbol):
+    """Also where the symbol is not coded because of it, and where its probability is nothing in float32."""
+    index = torch.full((1, 1, 1, 1), float(FAST.skip), requires_grad=True)
+    residual = torch.full_like(index, symbol).requires_grad_()
+
+    coded, wanted = Twin(FAST).quantise(residual, index, Mode.QUANT)
+    gaussian_bits(wanted, index).sum().backward()
+
+    assert (coded.item(), wanted.item()) == (0, symbol)
+    assert index.grad.item() < -1

@@ -45,13 +45,16 @@ class Coded:
     z: Tensor  # [B, Z, ...] quantised hyper-latents
 
 
+LEAST, FAR = 1e-9, 6.0  # probability of a symbol; a Gaussian has about that at six standard deviations
+
+
 class _GaussianBits(torch.autograd.Function):
     @staticmethod
     def forward(ctx, residual, index):  # type: ignore[no-untyped-def]
         inv = 1 / (SIGMA_MIN * torch.exp(index * LOG_STEP) * math.sqrt(2))
         r = residual.abs()
         low, high = (r - 0.5) * inv, (r + 0.5) * inv
-        p = (0.5 * (torch.erfc(low) - torch.erfc(high))).clamp_min_(1e-9)
+        p = (0.5 * (torch.erfc(low) - torch.erfc(high))).clamp_min_(LEAST)
         ctx.save_for_backward(residual, inv, low, high, p)
         return -torch.log2(p)
 
@@ -59,10 +62,14 @@ class _GaussianBits(torch.autograd.Function):
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         residual, inv, low, high, p = ctx.saved_tensors
         factor = grad / p * (1 / (math.log(2) * math.sqrt(math.pi)))
-        factor *= p > 1e-9
         at_low, at_high = torch.exp(-low * low), torch.exp(-high * high)
         d_residual = (at_low - at_high) * inv * residual.sign() * factor
-        return d_residual, (at_high * high - at_low * low) * factor * LOG_STEP
+        d_index = (at_high * high - at_low * low) * factor * LOG_STEP
+        # what lies further out pulls as if it lay FAR standard deviations out: where a scale is far too small, nothing
+        # else would let it grow
+        far, unit = p <= LEAST, grad / math.log(2)
+        d_residual = torch.where(far, unit * FAR * math.sqrt(2) * inv * residual.sign(), d_residual)
+        return d_residual, torch.where(far, -unit * FAR**2 * LOG_STEP, d_index)
 
 
 def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
@@ -180,14 +187,14 @@ class Twin(nn.Module):
         """Latents in x16 steps."""
         return to_steps((q + mean) * self.ginv(rows, mode), X16, -32640, 32639, mode)
 
-    def quantise(self, residual: Tensor, index: Tensor, mode: Mode) -> Tensor:
-        """Symbols as `nvc.kernels.quantise` makes them, with the gradient of the identity."""
+    def quantise(self, residual: Tensor, index: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
+        """Symbols as `nvc.kernels.quantise` makes them, with the gradient of the identity; and without one, what they
+        would be if all were coded."""
         with torch.no_grad():
             rounded = torch.floor(index + 0.5).clamp(0, SCALES - 1)
-            q = residual.sign() * torch.floor(residual.abs() + self.offsets[rounded.long()])
-            if mode is not Mode.FLOAT:
-                q = q * (rounded > self.config.skip)
-        return residual + (q - residual).detach()
+            wanted = residual.sign() * torch.floor(residual.abs() + self.offsets[rounded.long()])
+            q = wanted if mode is Mode.FLOAT else wanted * (rounded > self.config.skip)
+        return residual + (q - residual).detach(), wanted
 
     def z_bits(self, z: Tensor, rows: Tensor) -> Tensor:
         index = self.z_index()[rows].clamp(0, SCALES - 1)
@@ -231,15 +238,17 @@ class Twin(nn.Module):
         index = index.clamp(0, SCALES - 1) if mode is Mode.EXACT else _soft_clamp(index)
 
         second = checkerboard(y.shape[1], h16, w16, y.device)
-        q = self.quantise(y - mean, index, mode)
+        q, _ = self.quantise(y - mean, index, mode)
         first = self.dequantise(q, mean, rows, mode) * ~second
         sf = self.run(self.step, self.step_in.to_stream(first, None, mode, pf.value), mode)
         mean = clamp16(mean + self.step_head(sf.view, rows, mode) * second, LATENT, mode)
-        q = self.quantise(y - mean, index, mode)
-        bits = gaussian_bits(q.detach(), index).sum((1, 2, 3)) + self.z_bits(z_for_bits, rows)
+        q, wanted = self.quantise(y - mean, index, mode)
+        bits = gaussian_bits(q.detach(), index.detach()).sum((1, 2, 3)) + self.z_bits(z_for_bits, rows)
         if noise:
-            # the value is that of the symbols; their gradient, zero for a symbol of zero, comes from a noisy residual
+            # the value is that of the symbols; their gradient, zero for a symbol of zero, comes from a noisy residual;
+            # that of the scales from all symbols, or one which is not coded, however large, would never be again
             soft = gaussian_bits(y - mean + torch.rand_like(y) - 0.5, index.detach()).sum((1, 2, 3))
+            soft = soft + gaussian_bits(wanted, index).sum((1, 2, 3))
             bits = bits + soft - soft.detach()
 
         base = up(self.decoder_up(self.dequantise(q, mean, rows, mode), rows, mode), h, w)
@@ -254,7 +263,20 @@ class Twin(nn.Module):
         return Coded(pixels, f.value, bits, q, index, zq)
 
 
+class _SoftClamp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, index):  # type: ignore[no-untyped-def]
+        clamped = index.clamp(0, SCALES - 1)
+        ctx.save_for_backward(index - clamped)
+        return clamped
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        (beyond,) = ctx.saved_tensors
+        return torch.where(beyond == 0, grad, 0.05 * grad * (grad * beyond > 0))
+
+
 def _soft_clamp(index: Tensor) -> Tensor:
-    """Clamp to the table with a gradient that still pulls values back in from outside."""
-    clamped = index.clamp(0, SCALES - 1)
-    return clamped + 0.05 * (index - clamped) - (0.05 * (index - clamped)).detach()
+    """Clamp to the table with a gradient that pulls values back in from outside, and never further out: gains would
+    grow without end."""
+    return _SoftClamp.apply(index)  # type: ignore[no-any-return, no-untyped-call]
