@@ -3,7 +3,6 @@ VBMI2); written out by the compiler they would be slower than a loop."""
 
 from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 
 from nvc.kernels._vector import I8, I16, I32, I64, emitted, intrinsic
 
@@ -20,11 +19,6 @@ def _chosen(v, index, i, skip):
     return mask, v.b.zext(count, I64)
 
 
-def _call(v, name, returns, args):
-    kind = ir.FunctionType(returns, [a.type for a in args])
-    return v.b.call(cgutils.get_or_insert_function(v.b.module, kind, name), args)
-
-
 @intrinsic
 def compress(typingctx, x, index, i, skip, out, n):
     """Those of 32 elements of x from i on whose index is above skip, to out from n on; returns how many. What they
@@ -34,7 +28,7 @@ def compress(typingctx, x, index, i, skip, out, n):
         mask, count = _chosen(v, index, i, skip)
         values = v.load(x, i, x.type.pointee, LANES)
         name = f"llvm.experimental.vector.compress.v{LANES}i{x.type.pointee.width}"
-        v.store(_call(v, name, values.type, [values, mask, v.constant(values, 0)]), out, n)
+        v.store(v.call(name, values.type, [values, mask, v.constant(values, 0)]), out, n)
         return count
 
     return emitted(types.intp, (x, index, i, skip, out, n), emit)
@@ -48,7 +42,7 @@ def expand(typingctx, x, n, index, i, skip, out):
     def emit(v, x, n, index, i, skip, out):
         mask, count = _chosen(v, index, i, skip)
         kind = ir.VectorType(I16, LANES)
-        values = _call(v, f"llvm.masked.expandload.v{LANES}i16", kind, [v.b.gep(x, [n]), mask, ir.Constant(kind, None)])
+        values = v.call(f"llvm.masked.expandload.v{LANES}i16", kind, [v.b.gep(x, [n]), mask, ir.Constant(kind, None)])
         v.store(values, out, i)
         return count
 

@@ -66,7 +66,7 @@ def _amx_weights(w):
 
 def _pointwise(w, bias, mult, kind, split, views, unit):
     N, K = w.shape
-    columns = np.arange(N).reshape(-1, TILE)[:, ORDERS["s16" if kind == "r32" else kind]].ravel()
+    columns = np.arange(N).reshape(-1, TILE)[:, ORDERS[kind]].ravel()
     scales = columns
     if kind == "group":  # a tile holds 16 hidden channels of each of the four groups
         n = np.arange(N)

@@ -34,6 +34,10 @@ class Builder:
             for t, a in zip(signature.args, args, strict=True)
         ]
 
+    def call(self, name, returns, args):
+        f = ir.FunctionType(returns, [a.type for a in args])
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, f, name), args)
+
     def at(self, base, step, n):
         """base + n * step."""
         return self.b.add(base, self.b.mul(step, I64(n)))
@@ -83,8 +87,7 @@ class Builder:
         wide = ir.VectorType(ir.IntType(2 * element.width), n)
         needs, name = _DOTS.get((a.type.count * element.width, element.width), ("", ""))
         if _FEATURES.get(needs):
-            kind = ir.FunctionType(wide, [a.type, w.type])
-            return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, f"llvm.x86.{name}"), [a, w])
+            return self.call(f"llvm.x86.{name}", wide, [a, w])
         extend = self.b.zext if element is I8 else self.b.sext
         terms = []
         for first in (0, 1):

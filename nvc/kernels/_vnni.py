@@ -28,6 +28,7 @@ ORDERS = {
     "s32": np.arange(TILE),
     "group": np.arange(TILE),  # 16 hidden channels of each of the four groups
 }
+ORDERS["r32"] = ORDERS["s16"]
 # where a view stored by 64 channels lies: stored[n] is channel VIEW[n]
 VIEW = np.array([32 * (n >> 3 & 1) + 8 * (n >> 4) + (n & 7) for n in range(TILE)])
 
@@ -42,10 +43,6 @@ class Emitter(Builder):
     def dot16(self, acc, a, w):
         """acc + sums over two int16 of a times w."""
         return self.call("llvm.x86.avx512.vpdpwssd.512", V16, (acc, a, w))
-
-    def call(self, name, returns, args):
-        f = ir.FunctionType(returns, [a.type for a in args])
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, f, name), args)
 
     def narrow16(self, x, y):
         """Two vectors of int32 to int16, saturated, interleaved by 128-bit lanes."""
