@@ -51,8 +51,9 @@ def decode(packet, segments, decoder=rans_decode.cpu):
     """All segments (tensors of rows) of a packet (words, n_words, heads, lanes); (list of symbols, ended well)."""
     words, n_words, heads, lanes = packet
     symbols = []
-    for rows in segments:
-        s, heads = decoder(words, n_words, heads, lanes, rows, int32(len(rows)), CDF, LUT)
+    for number, rows in enumerate(segments, 1):
+        last = number == len(segments)
+        s, heads = decoder(words, n_words, heads, lanes, rows, int32(len(rows)), CDF, LUT, last)
         symbols.append(s)
     return symbols, bool(finished(heads))
 
@@ -80,7 +81,7 @@ def test_frozen_words(encode, decoder):
 
 
 @pytest.mark.parametrize("lanes", [0, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255, 256])
-@pytest.mark.parametrize("lengths", [(2000,), (1,), (0,), (1, 1, 1), (7, 0, 900, 0, 300), (255, 256, 257)])
+@pytest.mark.parametrize("lengths", [(2000,), (1,), (0,), (1, 1, 1), (7, 0, 900, 0, 400), (255, 256, 257), (9, 6144)])
 def test_round_trip(lanes, lengths):
     symbols, rows = drawn(sum(lengths), lanes)
     bounds = int32(0, *lengths).cumsum(0, dtype=torch.int32)
@@ -124,12 +125,14 @@ def test_size_is_close_to_ideal(lanes, row_range):
     _, n_words, _, _ = rans_encode.cpu(symbols, rows, int32(0, 20000), CDF, int32(lanes))
     ideal = bits_of(symbols, rows)
     stored = 16 * int(n_words) + 32 * lanes
-    # a lane keeps between 0 and 16 bits of message in its state, of 32 stored
-    assert ideal * 0.999 + 16 * lanes <= stored <= ideal * 1.003 + 32 * lanes
+    # a state of 32 bits keeps 16 to 32 of message; 16 of these are lost with every lane that merges into no other, and
+    # with one in eight of the others at half a bit a symbol
+    groups = max(lanes // 32, 1)
+    assert ideal * 0.999 + 16 * groups <= stored <= ideal * 1.003 + 18 * lanes + 16 * groups
 
 
 def test_lane_count():
-    assert [lane_count(n) for n in (0, 1, 768, 1535, 1536, 24576, 100000, 10**7)] == [1, 1, 1, 1, 2, 32, 128, 256]
+    assert [lane_count(n) for n in (0, 1, 1024, 2047, 2048, 32768, 140000, 10**7)] == [1, 1, 1, 1, 2, 32, 128, 256]
 
 
 # --- damage
@@ -161,9 +164,9 @@ def flips(packet):
         yield words, n_words, flipped, lanes
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_every_flipped_bit_is_noticed_where_there_are_no_raw_bits(lanes):
-    symbols, rows, packet = packet_of(150, lanes, (0, 50))
+@pytest.mark.parametrize(("lanes", "row_range"), [(1, (0, 50)), (4, (0, 50)), (2, (0, 1)), (4, (0, 1))])
+def test_every_flipped_bit_is_noticed_where_there_are_no_raw_bits(lanes, row_range):
+    symbols, rows, packet = packet_of(150, lanes, row_range)
     assert symbols.abs().max() < 127
     assert not any(decode(damaged, [rows])[1] for damaged in flips(packet))
 
@@ -210,21 +213,21 @@ def test_what_finished_asks_for():
 def test_lanes_of_a_pair_meet():
     """Every word is read once, by one of the lanes whose pair it lies in."""
     _, rows, (words, n_words, heads, lanes) = packet_of(400, 8)
-    _, end = rans_decode.cpu(words, n_words, heads, lanes, rows, int32(400), CDF, LUT)
+    _, end = rans_decode.cpu(words, n_words, heads, lanes, rows, int32(400), CDF, LUT, True)
     upwards = [range(a, b) for a, b in zip(heads[1, ::2].tolist(), end[1, ::2].tolist(), strict=True)]
     downwards = [range(b + 1, a + 1) for a, b in zip(heads[1, 1::2].tolist(), end[1, 1::2].tolist(), strict=True)]
-    assert all(len(r) > 5 for r in (*upwards[:4], *downwards[:4]))
+    assert all(len(r) > 3 for r in (*upwards[:4], *downwards[:4]))
     assert sorted(i for r in (*upwards, *downwards) for i in r) == list(range(int(n_words)))
 
 
 def test_words_past_the_end_are_never_used():
-    _, rows, (words, n_words, heads, lanes) = packet_of(400, 8)
+    _, rows, (words, n_words, heads, lanes) = packet_of(190, 8)  # too few to merge, which would spread the errors
     cut, results = int(n_words) // 2, []
     for tail in (0, 1, 65535):
         w = words.clone()
         w[cut:] = tail
-        results.append(rans_decode.cpu(w, int32(cut), heads, lanes, rows, int32(400), CDF, LUT))
-    results.append(rans_decode.cpu(words[:cut], int32(10**9), heads, lanes, rows, int32(400), CDF, LUT))
+        results.append(rans_decode.cpu(w, int32(cut), heads, lanes, rows, int32(190), CDF, LUT, True))
+    results.append(rans_decode.cpu(words[:cut], int32(10**9), heads, lanes, rows, int32(190), CDF, LUT, True))
     for r in results:
         assert all(torch.equal(a, b) for a, b in zip(r, results[0], strict=True))
         assert r[1][2].tolist() == [0] * 4 + [1] * 4 + [0] * 248, "the lanes of the first half saw no error, or others"
@@ -244,11 +247,11 @@ def test_values_without_an_encoder_are_clamped_and_flagged(decoder, row, s, raw,
     words = torch.tensor([raw, 7, 7], dtype=torch.uint16)
     assert CDF[row, s + 128] - start == 1
     rows = torch.tensor([row], dtype=torch.uint8)
-    symbols, heads = decoder(words, int32(3), heads, int32(1), rows, int32(1), CDF, LUT)
+    symbols, heads = decoder(words, int32(3), heads, int32(1), rows, int32(1), CDF, LUT, True)
     assert symbols.tolist() == [value]
     assert heads[:, 0].tolist() == [((1 << 16 | raw) >> bits) << 16 | 7, 2, 1]
     assert not finished(heads)
-    heads = decoder(words, int32(3), heads, int32(1), rows, int32(0), CDF, LUT)[1]
+    heads = decoder(words, int32(3), heads, int32(1), rows, int32(0), CDF, LUT, True)[1]
     assert heads[1:, 0].tolist() == [2, 1], "error forgotten"
 
 
@@ -265,9 +268,9 @@ def test_calls_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="types"):
         rans_encode.cpu(symbols.long(), rows, int32(0, 10), CDF, int32(1))
     with pytest.raises(ValueError, match="lanes"):
-        rans_decode.cpu(words, n_words, heads[:, :4], lanes, rows, int32(10), CDF, LUT)
+        rans_decode.cpu(words, n_words, heads[:, :4], lanes, rows, int32(10), CDF, LUT, True)
     with pytest.raises(ValueError, match="tables"):
-        rans_decode.cpu(words, n_words, heads, lanes, rows, int32(10), CDF, LUT[:60])
+        rans_decode.cpu(words, n_words, heads, lanes, rows, int32(10), CDF, LUT[:60], True)
 
 
 # --- from latents to symbols and back
@@ -289,6 +292,6 @@ def test_latents_through_the_whole_chain():
 
     rows, count = compact(flat, skip)  # all a decoder knows
     words, n_words, heads, lanes = packet
-    got, heads = rans_decode(words, n_words, heads, lanes, rows, count, CDF, LUT)
+    got, heads = rans_decode(words, n_words, heads, lanes, rows, count, CDF, LUT, True)
     assert bool(finished(heads))
     assert torch.equal(scatter(got, flat, skip), q)

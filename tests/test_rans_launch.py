@@ -22,8 +22,12 @@ def packet(n, lanes):
     fill = Fill("uniform", 7)
     symbols, rows = fill((n,), -200, 200, torch.int16), fill((n,), 40, 71, torch.uint8)
     words, n_words, heads, lanes = rans_encode.reference(symbols, rows, int32(0, n), CDF, int32(lanes))
-    tables = {"rows": rows, "count": int32(n), "cdf": CDF, "lut": LUT}
+    tables = {"rows": rows, "count": int32(n), "cdf": CDF, "lut": LUT, "last": True}
     return {"words": words, "n_words": n_words, "heads": heads, "lanes": lanes} | tables
+
+
+def on(device, args):
+    return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in args.items()}
 
 
 def everywhere(states, words=0, errors=0):
@@ -46,23 +50,23 @@ DAMAGE = {
     "earlier error": everywhere(12345678, 0, 1),
     "no lanes": {"lanes": int32(0)},
     "too many lanes": {"lanes": int32(2**31 - 1)},
-    "rows past the table": {"rows": torch.full((40,), 255, dtype=torch.uint8)},
+    "rows past the table": {"rows": torch.full((100,), 255, dtype=torch.uint8)},
 }
 
 
 @pytest.mark.parametrize("lanes", [4, 64])
 @pytest.mark.parametrize("damage", sorted(DAMAGE))
 def test_a_damaged_packet_decodes_as_the_reference_says(damage, lanes, pytestconfig):
-    args = packet(40, lanes) | DAMAGE[damage]
+    args = packet(100, lanes) | DAMAGE[damage]  # of four lanes that merge
     want = rans_decode.reference(**args)
     check(rans_decode.cpu, args, want, "cpu")
     check(rans_decode.launch, args, want, pytestconfig.device)
 
 
-@pytest.mark.parametrize("lanes", [1, 256])
+@pytest.mark.parametrize("lanes", [1, 2, 256])
 def test_damaged_states_decode_as_the_reference_says(lanes, pytestconfig):
     for state in (0, -1, 0xFFFF):
-        args = packet(40, lanes) | everywhere(state, torch.arange(256) % 40)
+        args = packet(60, lanes) | everywhere(state, torch.arange(256) % 40)
         check(rans_decode.launch, args, rans_decode.reference(**args), pytestconfig.device)
 
 
@@ -94,22 +98,22 @@ def test_words_past_the_end_are_never_used(pytestconfig):
     for tail in (0, 1, 65535):
         words = args["words"].clone()
         words[10:] = tail
-        moved = {k: v.to(pytestconfig.device) for k, v in (args | {"words": words, "n_words": int32(10)}).items()}
+        moved = on(pytestconfig.device, args | {"words": words, "n_words": int32(10)})
         results.append([t.cpu() for t in rans_decode.launch(**moved)])
     assert results[0][1][2].any(), "no error flag"
     assert all(torch.equal(a, b) for r in results[1:] for a, b in zip(r, results[0], strict=True))
 
 
-@pytest.mark.parametrize("lanes", [1, 128])
+@pytest.mark.parametrize("lanes", [1, 4, 128])
 def test_round_trip_in_segments(lanes, pytestconfig):
-    fill, d, lengths = Fill("uniform", 2), pytestconfig.device, (5, 0, 17, 18)
-    symbols, rows = fill((40,), -32767, 32767, torch.int16), fill((40,), 0, 71, torch.uint8)
+    fill, d, lengths = Fill("uniform", 2), pytestconfig.device, (5, 0, 17, 118)
+    symbols, rows = fill((140,), -32767, 32767, torch.int16), fill((140,), 0, 71, torch.uint8)
     bounds, cdf, lut = int32(0, *lengths).cumsum(0, dtype=torch.int32).to(d), CDF.to(d), LUT.to(d)
     words, n_words, heads, used = rans_encode.launch(symbols.to(d), rows.to(d), bounds, cdf, int32(lanes).to(d))
     got = []
-    for part in rows.split(lengths):
-        count = int32(len(part)).to(d)
-        s, heads = rans_decode.launch(words, n_words, heads, used, part.to(d), count, cdf, lut)
+    for number, part in enumerate(rows.split(lengths), 1):
+        count, last = int32(len(part)).to(d), number == len(lengths)
+        s, heads = rans_decode.launch(words, n_words, heads, used, part.to(d), count, cdf, lut, last)
         got.append(s)
     assert torch.equal(torch.cat(got).cpu(), symbols)
     assert bool(finished(heads))
@@ -137,7 +141,7 @@ def test_foreign_bounds_stay_inside_the_words(bounds, clamped, pytestconfig):
 
 
 def test_operands_that_do_not_fit_are_refused(pytestconfig):
-    args = {k: v.to(pytestconfig.device) for k, v in packet(10, 4).items()}
+    args = on(pytestconfig.device, packet(10, 4))
     for key, wrong in {
         "heads": args["heads"][:, :3],
         "rows": args["rows"].int(),

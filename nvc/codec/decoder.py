@@ -67,12 +67,12 @@ class FrameDecoder(Session):
         self._under_way.clear()
         self.started = False
 
-    def _read(self, rows: Tensor, count: Tensor, out: Tensor, *, first: bool = False) -> Tensor:
+    def _read(self, rows: Tensor, count: Tensor, out: Tensor, *, first: bool = False, last: bool = False) -> Tensor:
         """The next segment of the words, int16 like `rows`; the first one starts from what the packet says."""
         c = self.control
         heads = self.heads if first else self._end
         operands = self.words, c.n_words, heads, c.lanes, rows.flatten(), count, self.cdf, self.lut
-        rans_decode(*operands, out=(out.flatten(), self._end))
+        rans_decode(*operands, last, out=(out.flatten(), self._end))
         return out
 
     def _read_hyper(self, kind: str, rows: Tensor, symbols: Tensor, z: Tensor) -> None:
@@ -99,7 +99,7 @@ class FrameDecoder(Session):
         with span("entropy"):
             index = prior.rows.flatten()
             _, count = compact(index, self.skip, out=(rows, space("count", (1,), torch.int32)))
-            self._read(rows, count, symbols)
+            self._read(rows, count, symbols, last=True)
             q = scatter(symbols, index, self.skip, out=space.s16("symbols", *prior.rows.shape).flatten())
         with span("prior"):
             mean = net.refine(prior, q.view(prior.rows.shape), row, space)

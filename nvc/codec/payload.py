@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,11 +12,30 @@ from nvc.kernels._tables import MAX_LANES, VECTOR_SETS
 from nvc.kernels.rans_decode import idle
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
+HEAD = 2  # bytes
+FEW_LANES = 4  # whose states' sizes fit the first byte
 
 
 def _signed(value: int) -> int:
     """The number that FORMAT.md writes as this one: 0, -1, 1, -2, .. as 0, 1, 2, 3, .."""
     return -(value + 1 >> 1) if value & 1 else value >> 1
+
+
+def _states(data: bytes, lanes: int) -> tuple[np.ndarray, int]:
+    """The states, int64 [lanes], and where they end. Raises DamagedStream."""
+    at = HEAD if lanes <= FEW_LANES else HEAD + lanes // 8
+    sizes = np.frombuffer(bytes([data[0] >> 4]) if lanes <= FEW_LANES else data[HEAD:at], np.uint8)
+    flags = np.unpackbits(sizes, bitorder="little").astype(bool)
+    used = np.ones((lanes, 4), bool)
+    end = at + 3 * lanes + int(flags.sum())
+    if len(flags) < lanes or flags[lanes:].any() or len(data) < end or (lanes > FEW_LANES and data[0] >> 4):
+        raise DamagedStream("The payload of a frame has no valid states.")
+    used[:, 3] = flags[:lanes]
+    octets = np.zeros((lanes, 4), np.uint8)
+    octets[used] = np.frombuffer(data[at:end], np.uint8)
+    if not np.array_equal(octets[:, 3] > 0, used[:, 3]):
+        raise DamagedStream("The payload of a frame has a state with a byte too many.")
+    return octets.view("<u4")[:, 0].astype(np.int64), end
 
 
 @dataclass(frozen=True)
@@ -29,23 +49,29 @@ class Payload:
 
     def pack(self) -> bytes:
         """Head byte 0: log2 of the lanes; head byte 1: the two vector sets, four bits each."""
-        log_lanes = self.lanes.bit_length() - 1
-        head = bytes([log_lanes, self.vector_sets[0] | self.vector_sets[1] << 4])
         states, first = self.heads[0, : self.lanes], self.heads[1, : self.lanes : 2].tolist()
+        octets = states.cpu().numpy().astype("<u4").view(np.uint8).reshape(-1, 4)
+        used = np.ones(octets.shape, bool)
+        used[:, 3] = octets[:, 3] > 0
+        sizes = np.packbits(used[:, 3], bitorder="little")
+        log_lanes = self.lanes.bit_length() - 1
+        head = bytes([log_lanes, self.vector_sets[0] | self.vector_sets[1] << 4]) + sizes.tobytes()
+        if self.lanes <= FEW_LANES:
+            head = bytes([head[0] | int(sizes[0]) << 4, head[1]])
         lengths = [0, *(end - begin for begin, end in pairwise(first))]
         differences = [b - a for a, b in pairwise(lengths)]
         packed = b"".join(leb128.pack(2 * d if d >= 0 else -2 * d - 1) for d in differences)
         words = self.words.cpu().numpy().astype("<u2")
-        return b"".join([head, states.cpu().numpy().astype("<u4").tobytes(), packed, words.tobytes()])
+        return b"".join([head, octets[used].tobytes(), packed, words.tobytes()])
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> "Payload":
         """Raises DamagedStream when the bytes cannot be a payload."""
         data = bytes(data)
-        if len(data) < 2 or data[0] > LOG_LANES_MAX:
+        if len(data) < HEAD or data[0] & 15 > LOG_LANES_MAX:
             raise DamagedStream("The payload of a frame has no valid head.")
-        lanes, sets = 1 << data[0], (data[1] & 15, data[1] >> 4)
-        at = 2 + 4 * lanes
+        lanes, sets = 1 << (data[0] & 15), (data[1] & 15, data[1] >> 4)
+        states, at = _states(data, lanes)
         length, first = 0, [0]  # of the first lane of each pair
         for _ in range(1, lanes // 2):
             try:
@@ -58,7 +84,7 @@ class Payload:
         if n_words < 0 or odd or max(sets) >= VECTOR_SETS or sorted(first) != first or first[-1] > n_words:
             raise DamagedStream("The payload of a frame has an impossible length or head.")
         heads = idle(n_words)
-        heads[0, :lanes] = torch.frombuffer(bytearray(data[2 : 2 + 4 * lanes]), dtype=torch.int32).long() & 0xFFFFFFFF
+        heads[0, :lanes] = torch.from_numpy(states)
         heads[1, 0 : max(lanes, 2) : 2] = torch.tensor(first)
         heads[1, 1 : lanes - 1 : 2] = torch.tensor(first[1:]) - 1
         words = torch.zeros(0, dtype=torch.uint16)

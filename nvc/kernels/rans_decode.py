@@ -14,12 +14,15 @@ later segment may depend on an earlier one; what is known of a lane travels in `
     count    [1]          int32   0 .. M         symbols of this segment (more than M counts as M)
     cdf      [ROWS, 256]  int32   see `_tables`
     lut      [ROWS, 256]  uint8   `_tables.lookup(cdf)`
+    last                  bool    whether this is the packet's last segment, at the end of which lanes merge
     ->
     symbols  [M]          int16   -32767 .. 32767, zeros from `count` on
     heads    [3, 256]     int64                  as they came in beyond the lanes in use
 
 Lanes of even number read their words upwards, those of odd number downwards: a pair needs no length between them, and
 has ended well when both have read all there is between.
+
+Lanes that merge into others end with a state of 2^16 .. 2^17-1, whose low bits are the next word of that other lane.
 
 Whatever the bytes, a call ends after `count` symbols, reads only words in 0 .. n_words - 1 (others read as 0) and marks
 the lane, for good, that wants others or meets a value that no encoder writes. `finished` is the last check.
@@ -35,6 +38,7 @@ from torch import Tensor
 
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
+from nvc.kernels._rans import lane_of, phases, turns
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import MAX_CLASS, MAX_LANES, MAX_SYMBOL, SCALE_ROWS, SYMBOLS, TOTAL, lookup
 from nvc.kernels.gpu import rans_decode as gpu
@@ -96,39 +100,61 @@ def reference(
     count: Tensor,
     cdf: Tensor,
     lut: Tensor,
+    last: bool,
 ) -> tuple[Tensor, ...]:
     _check(words, heads, lanes, rows, cdf, lut)
     table, stream = cdf.tolist(), words.tolist()
     stream = stream[: max(int(n_words), 0)]
     states, following, errors = heads.tolist()
     states = [x & 0xFFFFFFFF for x in states]
+    handed: dict[int, int] = {}  # words from merged lanes, by the lane that reads each before those of its own
     n, used = min(max(int(count), 0), len(rows)), min(max(int(lanes), 1), MAX_LANES)
     symbols = torch.zeros(len(rows), dtype=torch.int16)
 
     def renormalised(lane: int, x: int) -> int:
         if x >= TOTAL:
             return x
+        if lane in handed:
+            return x << 16 | handed.pop(lane)
         at = following[lane]
         inside = 0 <= at < len(stream)
         errors[lane] |= not inside
         following[lane] += -1 if lane & 1 else 1
         return x << 16 | (stream[at] if inside else 0)
 
-    for i in range(n):
-        lane, row = i % used, min(int(rows[i]), len(table) - 1)
-        x = states[lane]
-        low = x & 0xFFFF
-        k = next(k for k in range(SYMBOLS) if low < table[row][k + 1])
-        x = renormalised(lane, (table[row][k + 1] - table[row][k]) * (x >> 16) + low - table[row][k])
-        bits = raw_bits(row, k - MAX_SYMBOL)
-        symbols[i], sound = join(row, k - MAX_SYMBOL, x & ((1 << bits) - 1))
-        states[lane] = renormalised(lane, x >> bits) if bits else x
-        errors[lane] |= not sound
+    def drop() -> None:
+        """A word that its lane had no use for is one that no encoder hands over."""
+        for lane, word in handed.items():
+            errors[lane] |= word != 0
+        handed.clear()
+
+    for phase, (begin, end, width) in enumerate(phases(n, used, last).tolist()):
+        at_once = turns(used, phase, width)
+        drop()
+        for turn in range(at_once if phase else 0):
+            into = lane_of(turn, phase, width)
+            errors[into + width] |= states[into + width] >> 16 != 1
+            handed[into], states[into + width] = states[into + width] & 0xFFFF, TOTAL
+        for i in range(begin, end):
+            lane, row = lane_of((i - begin) % at_once, phase, width), min(int(rows[i]), len(table) - 1)
+            x = states[lane]
+            low = x & 0xFFFF
+            k = next(k for k in range(SYMBOLS) if low < table[row][k + 1])
+            x = renormalised(lane, (table[row][k + 1] - table[row][k]) * (x >> 16) + low - table[row][k])
+            bits = raw_bits(row, k - MAX_SYMBOL)
+            symbols[i], sound = join(row, k - MAX_SYMBOL, x & ((1 << bits) - 1))
+            states[lane] = renormalised(lane, x >> bits) if bits else x
+            errors[lane] |= not sound
+    drop()
     return symbols, torch.tensor([states, following, errors], dtype=torch.int64)
 
 
 @compiled
-def _next_word(words, available, lane, following, errors):
+def _next_word(words, available, lane, following, errors, handed):
+    if handed[lane] >= 0:
+        word = handed[lane]
+        handed[lane] = -1
+        return word
     at = following[lane]
     following[lane] += 1 - 2 * (lane & 1)
     if 0 <= at < available:
@@ -138,11 +164,12 @@ def _next_word(words, available, lane, following, errors):
 
 
 @compiled
-def _raw_step(words, available, rows, last_row, symbols, heads):
+def _raw_step(words, available, rows, last_row, symbols, heads, handed, phase, width):
     """Raw bits of the step whose table symbols are in `symbols`."""
     x, following, errors = heads[0], heads[1], heads[2]
-    for lane in range(symbols.size):
-        row, s, v = min(np.int64(rows[lane]), last_row), abs(np.int64(symbols[lane])), x[lane]
+    for turn in range(symbols.size):
+        lane = lane_of(turn, phase, width)
+        row, s, v = min(np.int64(rows[turn]), last_row), abs(np.int64(symbols[turn])), x[lane]
         if row < SCALE_ROWS:
             bits = np.int64(16 if s == MAX_SYMBOL else 0)
             size = s
@@ -155,37 +182,58 @@ def _raw_step(words, available, rows, last_row, symbols, heads):
             size += v & ((np.int64(1) << bits) - 1)
             v >>= bits
             if v < TOTAL:
-                v = v << 16 | _next_word(words, available, lane, following, errors)
+                v = v << 16 | _next_word(words, available, lane, following, errors, handed)
             x[lane] = v
         errors[lane] |= np.int64(size > 32767)
         size = min(size, np.int64(32767))
-        symbols[lane] = np.int16(-size if symbols[lane] < 0 else size)
+        symbols[turn] = np.int16(-size if symbols[turn] < 0 else size)
 
 
 @compiled
-def _decode(words, n_words, rows, count, cdf, lut, symbols, heads, lanes):
+def _merge(heads, handed, into, width):
+    """Lane `into` gets what is left of the lane `width` further on; a word that it had no use for before must be 0."""
+    x, errors = heads[0], heads[2]
+    errors[into] |= np.int64(handed[into] > 0)
+    errors[into + width] |= np.int64(handed[into + width] > 0) | np.int64(x[into + width] >> 16 != 1)
+    handed[into], handed[into + width] = x[into + width] & 0xFFFF, -1
+    x[into + width] = TOTAL
+
+
+@compiled
+def _decode(words, n_words, rows, count, cdf, lut, last, symbols, heads, lanes):
     available = min(max(np.int64(n_words[0]), np.int64(0)), np.int64(words.size))
     n = min(max(np.int64(count[0]), np.int64(0)), np.int64(rows.size))
     last_row = np.int64(cdf.shape[0] - 1)
     x, following, errors = heads[0], heads[1], heads[2]
-    for first in range(0, n, lanes):
-        any_raw = False
-        for lane in range(min(lanes, n - first)):
-            row, v = min(np.int64(rows[first + lane]), last_row), x[lane]
-            low = v & 0xFFFF
-            k = np.int64(lut[row, low >> 8])
-            while cdf[row, k + 1] <= low:
-                k += 1
-            start = np.int64(cdf[row, k])
-            v = (np.int64(cdf[row, k + 1]) - start) * (v >> 16) + low - start
-            if v < TOTAL:
-                v = v << 16 | _next_word(words, available, lane, following, errors)
-            x[lane] = v
-            symbols[first + lane] = np.int16(k - MAX_SYMBOL)
-            any_raw |= (row >= SCALE_ROWS) | (k == 0) | (k == SYMBOLS - 1)
-        if any_raw:
-            last = min(first + lanes, n)
-            _raw_step(words, available, rows[first:last], last_row, symbols[first:last], heads)
+    handed = np.full(MAX_LANES, -1, np.int64)  # words from merged lanes, -1 for none
+    order = phases(n, lanes, last)
+    for phase in range(order.shape[0]):
+        begin, end, width = order[phase]
+        at_once = turns(lanes, phase, width)
+        for turn in range(at_once if phase else 0):
+            _merge(heads, handed, lane_of(turn, phase, width), width)
+        for first in range(begin, end, at_once):
+            any_raw = False
+            for turn in range(min(at_once, end - first)):
+                lane = lane_of(turn, phase, width)
+                row, v = min(np.int64(rows[first + turn]), last_row), x[lane]
+                low = v & 0xFFFF
+                k = np.int64(lut[row, low >> 8])
+                while cdf[row, k + 1] <= low:
+                    k += 1
+                start = np.int64(cdf[row, k])
+                v = (np.int64(cdf[row, k + 1]) - start) * (v >> 16) + low - start
+                if v < TOTAL:
+                    v = v << 16 | _next_word(words, available, lane, following, errors, handed)
+                x[lane] = v
+                symbols[first + turn] = np.int16(k - MAX_SYMBOL)
+                any_raw |= (row >= SCALE_ROWS) | (k == 0) | (k == SYMBOLS - 1)
+            if any_raw:
+                stop = min(first + at_once, end)
+                step = rows[first:stop], last_row, symbols[first:stop]
+                _raw_step(words, available, *step, heads, handed, phase, width)
+    for lane in range(lanes):
+        errors[lane] |= np.int64(handed[lane] > 0)
     symbols[n:] = 0
 
 
@@ -198,6 +246,7 @@ def cpu(
     count: Tensor,
     cdf: Tensor,
     lut: Tensor,
+    last: bool,
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
@@ -208,8 +257,8 @@ def cpu(
     after.copy_(heads)
     used = min(max(int(lanes), 1), MAX_LANES)
     after[0].bitwise_and_(0xFFFFFFFF)
-    operands: list[Any] = [t.numpy() for t in (words, n_words, rows, count, cdf, lut, symbols, after)]
-    operands.append(used)
+    operands: list[Any] = [t.numpy() for t in (words, n_words, rows, count, cdf, lut)]
+    operands += [last, symbols.numpy(), after.numpy(), used]
     _decode(*operands)
     return out
 
@@ -223,6 +272,7 @@ def launch(
     count: Tensor,
     cdf: Tensor,
     lut: Tensor,
+    last: bool,
     *,
     out: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
@@ -233,13 +283,16 @@ def launch(
         for t, (shape, dtype) in zip(out or (None,) * 2, shapes, strict=True)
     )
     ops.expect_launchable("rans_decode", words, n_words, heads, lanes, rows, count, cdf, lut, *out)
-    gpu.run(words, n_words, heads, lanes, rows, count, cdf, lut, out)
+    gpu.run(words, n_words, heads, lanes, rows, count, cdf, lut, last, out)
     return out
 
 
 def make(case: Case, fill: Fill) -> dict[str, Any]:
-    M, count, W, lanes = case
-    args = rans_encode.make((M, lanes), fill)
+    M, count, W, lanes, last = case
+    coded = min(count, M)
+    args = rans_encode.make((coded, M - coded, lanes), fill)
+    if last:
+        args["bounds"] = args["bounds"][:2]
     if fill.pattern in ("boundary", "small"):  # what an encoder writes, cut to W words; the others are damage
         words, n_words, heads, _ = rans_encode.reference(**args)
         words, n_words = words[:W].clone(), n_words.clamp(max=W)
@@ -261,6 +314,7 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
         "count": torch.tensor([count], dtype=torch.int32),
         "cdf": args["cdf"],
         "lut": lookup(args["cdf"]),
+        "last": bool(last),
     }
 
 
@@ -270,8 +324,18 @@ rans_decode = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((90, 90, 180, 1), (200, 130, 60, 4), (1, 1, 2, 16), (0, 0, 0, 2), (340, 340, 680, 64), (5, 9, 4, 256)),
-    bench_cases=((30000, 30000, 60000, 32), (200000, 200000, 400000, 128)),
+    cases=(
+        (90, 90, 180, 1, 1),
+        (200, 130, 60, 4, 0),
+        (1, 1, 2, 16, 1),
+        (0, 0, 0, 2, 0),
+        (340, 340, 680, 64, 0),
+        (5, 9, 4, 256, 1),
+        (230, 230, 460, 8, 1),
+        (1600, 1600, 3200, 64, 1),
+        (60, 50, 120, 2, 1),
+    ),
+    bench_cases=((30000, 30000, 60000, 32, 1), (200000, 200000, 400000, 128, 1)),
     # symbol, row, LUT and table entries, at most a word; one multiply for each symbol
     cost=lambda case: Cost(bytes=14 * case[1] + 16 * MAX_LANES, macs=case[1]),
 )

@@ -25,7 +25,6 @@ A lane's words are known to be complete only at its end, so each lane writes int
 the words are put together afterwards.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from torch import Tensor
 
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
+from nvc.kernels._rans import MORE_STEPS, lane_of, phases, turns
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import (
     LANE_SYMBOLS,
@@ -102,16 +102,24 @@ def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes:
             written[lane].append(states[lane] & 0xFFFF)
             states[lane] >>= 16
 
-    for begin, end in reversed(list(pairwise(ends))):
-        for i in reversed(range(begin, end)):
-            lane, row = (i - begin) % count, min(int(rows[i]), len(table) - 1)
-            s, bits, raw = split(row, int(symbols[i]))
-            renormalise(lane, 1 << (32 - bits))
-            states[lane] = (states[lane] << bits) + raw
-            start = table[row][s + MAX_SYMBOL]
-            f = table[row][s + MAX_SYMBOL + 1] - start
-            renormalise(lane, f << 16)
-            states[lane] = (states[lane] // f << 16) + states[lane] % f + start
+    for segment in reversed(range(len(ends) - 1)):
+        order = phases(ends[segment + 1] - ends[segment], count, segment == len(ends) - 2).tolist()
+        for phase, (begin, end, width) in reversed(list(enumerate(order))):
+            at_once = turns(count, phase, width)
+            before = [len(w) for w in written]
+            for turn in reversed(range(end - begin)):
+                i, lane = ends[segment] + begin + turn, lane_of(turn % at_once, phase, width)
+                row = min(int(rows[i]), len(table) - 1)
+                s, bits, raw = split(row, int(symbols[i]))
+                renormalise(lane, 1 << (32 - bits))
+                states[lane] = (states[lane] << bits) + raw
+                start = table[row][s + MAX_SYMBOL]
+                f = table[row][s + MAX_SYMBOL + 1] - start
+                renormalise(lane, f << 16)
+                states[lane] = (states[lane] // f << 16) + states[lane] % f + start
+            for turn in range(at_once if phase else 0):  # another lane begins with the newest word of each
+                lane = lane_of(turn, phase, width)
+                states[lane + width] = TOTAL + (written[lane].pop() if len(written[lane]) > before[lane] else 0)
     stream: list[int] = []
     first = []
     for even, odd in zip(written[::2], written[1::2], strict=True):
@@ -134,11 +142,12 @@ def _bit_length(v):
 
 
 @compiled
-def _code(symbols, rows, cdf, x, room, written):
-    """One step, a symbol for each of the first lanes, in front of what the lanes have; whose words are in `room`."""
+def _code(symbols, rows, cdf, x, room, written, phase, width):
+    """One step, a symbol for each lane that has a turn, in front of what the lanes have; whose words are in `room`."""
     last_row = np.int64(cdf.shape[0] - 1)
-    for lane in range(symbols.size):
-        value, row, v = np.int64(symbols[lane]), min(np.int64(rows[lane]), last_row), x[lane]
+    for turn in range(symbols.size):
+        lane = lane_of(turn, phase, width)
+        value, row, v = np.int64(symbols[turn]), min(np.int64(rows[turn]), last_row), x[lane]
         size = min(abs(value), np.int64(32767))
         bits, raw = np.int64(0), np.int64(0)
         if row < SCALE_ROWS:
@@ -188,16 +197,25 @@ def _put_together(room, written, words, first):
 @compiled
 def _encode(symbols, rows, bounds, cdf, words, n_words, heads, lanes):
     heads[0], heads[2] = TOTAL, 0
-    steps = np.int64(0)
+    steps = np.int64(MORE_STEPS)
     for segment in range(bounds.size - 1):
         steps += (np.int64(bounds[segment + 1]) - bounds[segment] + lanes - 1) // lanes
     room, written = np.empty((lanes, 2 * steps), np.uint16), np.zeros(lanes, np.int64)
     for segment in range(bounds.size - 2, -1, -1):
-        begin, end = np.int64(bounds[segment]), np.int64(bounds[segment + 1])
-        for step in range((end - begin + lanes - 1) // lanes - 1, -1, -1):
-            first = begin + step * lanes
-            last = min(first + lanes, end)
-            _code(symbols[first:last], rows[first:last], cdf, heads[0], room, written)
+        origin = np.int64(bounds[segment])
+        order = phases(bounds[segment + 1] - origin, lanes, segment == bounds.size - 2)
+        for phase in range(order.shape[0] - 1, -1, -1):
+            begin, end, width = order[phase]
+            at_once, before = turns(lanes, phase, width), written.copy()
+            for step in range((end - begin + at_once - 1) // at_once - 1, -1, -1):
+                first = origin + begin + step * at_once
+                stop = min(first + at_once, origin + end)
+                _code(symbols[first:stop], rows[first:stop], cdf, heads[0], room, written, phase, width)
+            for turn in range(at_once if phase else 0):  # another lane begins with the newest word of each
+                lane = lane_of(turn, phase, width)
+                if written[lane] > before[lane]:
+                    written[lane] -= 1
+                    heads[0, lane + width] += room[lane, written[lane]]
     n_words[0] = _put_together(room, written, words, heads[1])
 
 
@@ -262,7 +280,19 @@ rans_encode = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((90, 1), (77, 0, 130, 4), (1, 1, 1, 16), (0, 2), (40, 300, 64), (5, 256), (70, 3), (9, 0)),
+    cases=(
+        (90, 1),
+        (77, 0, 130, 4),
+        (1, 1, 1, 16),
+        (0, 2),
+        (40, 300, 64),
+        (5, 256),
+        (70, 3),
+        (9, 0),
+        (300, 40, 230, 8),
+        (3, 1600, 64),
+        (50, 2),
+    ),
     bench_cases=((1840, 2000, 30000, 32), (16000, 8000, 200000, 128)),
     # symbol, row, table entry and at most a word; a multiply and a division for each symbol
     cost=lambda case: Cost(bytes=13 * sum(case[:-1]) + 8 * MAX_LANES, macs=2 * sum(case[:-1])),

@@ -89,7 +89,7 @@ def case_of(kernel: Kernel, operands: dict[str, Any]) -> Case:
         lengths = operands["bounds"].diff().tolist()
         return *lengths, int(operands["lanes"]) or lane_count(sum(lengths))
     if kernel.name == "rans_decode":
-        return len(operands["rows"]), *(int(operands[name]) for name in ("count", "n_words", "lanes"))
+        return len(operands["rows"]), *(int(operands[name]) for name in ("count", "n_words", "lanes", "last"))
     features = _features(operands)
     case = tuple(features.get(source, 0) if source else 0 for source in _sources(kernel.name))
     made = kernel.make(case, _Zeros())

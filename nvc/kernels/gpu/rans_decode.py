@@ -13,7 +13,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_CLASS, MAX_VALUE, PROGRAMS, TILE
+from nvc.kernels.gpu._rans import (
+    CLASS_ROWS,
+    ESCAPE,
+    GROUP,
+    MAX_CLASS,
+    MAX_VALUE,
+    MERGE_STEPS,
+    PROGRAMS,
+    TILE,
+    unmerged,
+)
 
 FILL = 2048  # zeros of a filling program
 
@@ -25,11 +35,26 @@ def _next_word(at, mine, available, words_ptr):
 
 
 @triton.jit
-def _refill(x, needs, at, word, bad, way, mine, available, words_ptr):
-    """Lanes in `needs` take their word: (states, places, words of the next refill, lanes in error) after it."""
-    bad |= needs & ((at < 0) | (at >= available))
-    at = tl.where(needs, at + way, at)
-    return tl.where(needs, (x << 16) | word.to(tl.uint32), x), at, _next_word(at, mine, available, words_ptr), bad
+def _refill(x, needs, at, word, handed, bad, way, mine, available, words_ptr):
+    """Lanes in `needs` take their word: (states, places, words of the next refill, whether those were handed over by
+    other lanes, lanes in error) after it."""
+    read = needs & ~handed
+    bad |= read & ((at < 0) | (at >= available))
+    at = tl.where(read, at + way, at)
+    handed &= ~needs
+    following = tl.where(handed, word, _next_word(at, mine, available, words_ptr))
+    return tl.where(needs, (x << 16) | word.to(tl.uint32), x), at, following, handed, bad
+
+
+@triton.jit
+def _merge(x, word, bad, r, width):
+    """Lanes of number r in their group, `width` .. 2 width - 1, hand the words they end with to those `width` before
+    them: (states, words, lanes that got one, lanes in error)."""
+    into, ends = r < width, (r >= width) & (r < 2 * width)
+    given = tl.gather(x, tl.minimum(r + width, GROUP - 1), 0)
+    bad |= ends & ((x >> 16) != 1)
+    word = tl.where(into, (given & 0xFFFF).to(tl.uint16), word)
+    return tl.where(ends, tl.full(x.shape, 1 << 16, tl.uint32), x), word, into, bad
 
 
 @triton.jit
@@ -79,6 +104,7 @@ def _rans_decode(
     PROGRAMS: tl.constexpr,  # that decode
     BLOCK: tl.constexpr,  # lanes of each
     FILL: tl.constexpr,
+    LAST: tl.constexpr,  # whether lanes merge at the end
 ):
     LANES: tl.constexpr = PROGRAMS * BLOCK
     n = tl.minimum(tl.maximum(tl.load(count_ptr), 0), M)
@@ -98,14 +124,21 @@ def _rans_decode(
     one = tl.full((BLOCK,), 1, tl.uint32)
 
     word = _next_word(at, mine, available, words_ptr)
-    following = tl.load(rows_ptr + lane, mask=mine & (lane < n), other=0)
+    handed = lane < 0
+    r = tl.arange(0, BLOCK)
+    until, stride = n, lanes
+    if LAST:
+        until = unmerged(n, lanes)
+    width, groups = tl.where(until < n, tl.minimum(lanes, BLOCK), 1), tl.maximum(lanes // BLOCK, 1)
     first = tl.program_id(0) * BLOCK
     first = tl.where(first < lanes, first, n)
-    while first < n:
-        i = first + tl.arange(0, BLOCK)
-        ok = mine & (i < n)
+    following = tl.load(rows_ptr + first + r, mask=mine & (first + r < until), other=0)
+    going = first < n
+    while going:
+        i = first + r
+        ok = mine & (i < until)
         row = tl.minimum(following.to(tl.int32), ROWS - 1)
-        following = tl.load(rows_ptr + i + lanes, mask=mine & (i < n - lanes), other=0)
+        following = tl.load(rows_ptr + i + stride, mask=mine & (i < until - stride), other=0)
 
         # the symbol k with cdf[k] <= low < cdf[k + 1]: in k .. k + more
         low = (x & 0xFFFF).to(tl.int32)
@@ -117,7 +150,8 @@ def _rans_decode(
             k, more = _narrow(k, more, low, table, ok)
         k, start, end = _among_four(k, more, low, table, ok)
         x = tl.where(ok, (end - start).to(tl.uint32) * (x >> 16) + (low - start).to(tl.uint32), x)
-        x, at, word, bad = _refill(x, ok & (x < 0x10000), at, word, bad, way, mine, available, words_ptr)
+        needs = ok & (x < 0x10000)
+        x, at, word, handed, bad = _refill(x, needs, at, word, handed, bad, way, mine, available, words_ptr)
 
         value = k - 127
         classes = row >= CLASS_ROWS
@@ -129,12 +163,24 @@ def _rans_decode(
             raw = (x & ((one << bits) - 1)).to(tl.int32)
             x = tl.where(ok, x >> bits, x)
             needs = ok & (bits > 0) & (x < 0x10000)
-            x, at, word, bad = _refill(x, needs, at, word, bad, way, mine, available, words_ptr)
+            x, at, word, handed, bad = _refill(x, needs, at, word, handed, bad, way, mine, available, words_ptr)
             size = tl.where(classes, (one << kind).to(tl.int32) >> 1, size) + raw
             bad |= ok & (size > MAX_VALUE)
             value = tl.where(value < 0, -1, 1) * tl.minimum(size, MAX_VALUE)
         tl.store(symbols_ptr + i, value.to(tl.int16), mask=ok)
-        first += lanes
+        first += stride
+        going = first < until
+        if (first >= until) & (width > 1):
+            width = width >> 1
+            bad |= handed & (word != 0)
+            x, word, handed, bad = _merge(x, word, bad, r, width)
+            mine = handed
+            stride = groups * width
+            first = until + tl.program_id(0) * width
+            until += stride * MERGE_STEPS
+            following = tl.load(rows_ptr + first + r, mask=mine, other=0)
+            going = first < until
+    bad |= handed & (word != 0)
 
     tl.store(heads_out_ptr + lane, x.to(tl.int64))
     tl.store(heads_out_ptr + LANES + lane, at.to(tl.int64))
@@ -150,10 +196,11 @@ def run(
     count: Tensor,
     cdf: Tensor,
     lut: Tensor,
+    last: bool,
     out: tuple[Tensor, ...],
 ) -> None:
     """Operands as in the contract, checked and contiguous."""
     M = len(rows)
     operands = (words, n_words, heads, lanes, rows, count, cdf, lut, *out)
     grid = (PROGRAMS + triton.cdiv(M, FILL),)
-    _rans_decode[grid](*operands, len(words), M, len(cdf), PROGRAMS=PROGRAMS, FILL=FILL, **TILE)
+    _rans_decode[grid](*operands, len(words), M, len(cdf), PROGRAMS=PROGRAMS, FILL=FILL, LAST=last, **TILE)

@@ -15,8 +15,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from nvc.kernels._rans import MORE_STEPS
 from nvc.kernels._tables import LANE_SYMBOLS, MAX_LANES
-from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, PROGRAMS, TILE
+from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, MERGE_STEPS, PROGRAMS, TILE, unmerged
 
 FILL = 2048  # words of a program that clears
 COPY = {"BLOCK": 256, "num_warps": 1}
@@ -50,10 +51,11 @@ def _fetch(i, ok, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _write(x, writes, n, room, room_ptr):
-    """The words of a sub-step: (states, words so far) after each lane in `writes` has written."""
-    tl.store(room_ptr + n, (x & 0xFFFF).to(tl.uint16), mask=writes & (n < room))
-    return tl.where(writes, x >> 16, x), n + writes.to(tl.int32)
+def _write(x, writes, n, newest, room, room_ptr):
+    """The words of a sub-step: (states, words so far, newest words) after each lane in `writes` has written."""
+    word = x & 0xFFFF
+    tl.store(room_ptr + n, word.to(tl.uint16), mask=writes & (n < room))
+    return tl.where(writes, x >> 16, x), n + writes.to(tl.int32), tl.where(writes, word, newest)
 
 
 @triton.jit
@@ -82,7 +84,8 @@ def _encode(
 ):
     LANES: tl.constexpr = PROGRAMS * BLOCK
     offset = tl.program_id(0) * BLOCK
-    lane = offset + tl.arange(0, BLOCK)
+    r = tl.arange(0, BLOCK)
+    lane = offset + r
     lanes = tl.minimum(tl.maximum(tl.load(lanes_ptr), 0), LANES)
     if lanes == 0:
         lanes += 1
@@ -92,31 +95,51 @@ def _encode(
     room = (ROOM.to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
     mine_ptr = room_ptr + lane * room
     x, n = tl.full((BLOCK,), 1 << 16, tl.uint32), tl.zeros((BLOCK,), tl.int32)
-    segment = tl.where(offset < lanes, S - 1, -1)
+    newest = tl.zeros((BLOCK,), tl.uint32)
+    group, groups = tl.minimum(lanes, BLOCK), tl.maximum(lanes // BLOCK, 1)
+    segment, width = tl.where(offset < lanes, S - 1, -1), lanes * 0 + 1  # lanes of a group that take turns
     while segment >= 0:
+        # the phase's first symbol and the one behind its last, turns of a step, and which of them these lanes have
         begin = tl.minimum(tl.maximum(tl.load(bounds_ptr + segment), 0), M)
         end = tl.minimum(tl.maximum(tl.load(bounds_ptr + segment + 1), begin), M)
-        steps = ((end - begin + lanes - 1).to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
-        i = begin + (steps - 1) * lanes + lane
-        ok = (lane < lanes) & (i < end) & (steps > 0)
+        until = end
+        if segment == S - 1:  # from the end: first the mergers, then what comes before them
+            until = begin + unmerged(end - begin, lanes)
+        width = tl.where(until < end, width, group)
+        merging = width < group
+        stride = tl.where(merging, groups * width, lanes)
+        begin = tl.where(merging, until + (group - 2 * width) * groups * MERGE_STEPS, begin)
+        end = tl.where(merging, begin + stride * MERGE_STEPS, until)
+        mine = tl.where(merging, r < width, lane < lanes)
+        steps = ((end - begin + stride - 1).to(tl.uint32) // stride.to(tl.uint32)).to(tl.int32)
+        i = begin + (steps - 1) * stride + tl.where(merging, tl.program_id(0) * width, offset) + r
+        ok = mine & (i < end) & (steps > 0)
         start, f, reciprocal, bits, raw = _fetch(i, ok, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
+        before = n
         while steps > 0:
-            here, s, g, m, b, r = ok, start, f, reciprocal, bits, raw
-            i -= lanes
+            here, s, g, m, b, v = ok, start, f, reciprocal, bits, raw
+            i -= stride
             steps -= 1
-            ok = (lane < lanes) & (steps > 0)
+            ok = mine & (steps > 0)
             start, f, reciprocal, bits, raw = _fetch(i, ok, symbols_ptr, rows_ptr, cdf_ptr, ROWS, BLOCK)
             if tl.max(b, 0) > 0:
-                x, n = _write(x, ((x >> 16) >> (16 - b)) > 0, n, room, mine_ptr)
-                x = (x << b) | r
-            x, n = _write(x, here & ((x >> 16) >= g), n, room, mine_ptr)
+                x, n, newest = _write(x, ((x >> 16) >> (16 - b)) > 0, n, newest, room, mine_ptr)
+                x = (x << b) | v
+            x, n, newest = _write(x, here & ((x >> 16) >= g), n, newest, room, mine_ptr)
             q = tl.umulhi(x, m)
             rest = x - q * g
             more = rest >= g
             q += more.to(tl.uint32)
             rest = tl.where(more, rest - g, rest)
             x = tl.where(here, (q << 16) + rest + s, x)
-        segment -= 1
+        if merging:  # other lanes begin with the newest words of these
+            taken = mine & (n > before)
+            n -= taken.to(tl.int32)
+            given = tl.gather(tl.where(taken, newest, 0), tl.maximum(r - width, 0), 0)
+            x = tl.where((r >= width) & (r < 2 * width), given + 0x10000, x)
+            width = 2 * width
+        else:
+            segment -= 1
     tl.store(written_ptr + lane, tl.minimum(n, room))
     tl.store(heads_ptr + lane, x.to(tl.int64))
     tl.store(heads_ptr + 2 * LANES + lane, tl.zeros((BLOCK,), tl.int64))
@@ -163,8 +186,8 @@ def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tenso
     """Operands as in the contract, checked and contiguous, but for the values of `bounds`: those are clamped here."""
     words, n_words, heads, used = out
     M, S = len(symbols), len(bounds) - 1
-    # a lane has at most one symbol of a segment more than its share, and a symbol at most two words
-    room = torch.empty(2 * M + 2 * S * MAX_LANES, dtype=torch.uint16, device=words.device)
+    # beyond its share a lane has at most one symbol of a segment and those of the mergers; a symbol, at most two words
+    room = torch.empty(2 * M + 2 * (S + MORE_STEPS) * MAX_LANES, dtype=torch.uint16, device=words.device)
     written = torch.empty(MAX_LANES, dtype=torch.int32, device=words.device)
     sizes = {"PROGRAMS": PROGRAMS, "LOG_LANES": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS}
     coded = room, written, heads, used

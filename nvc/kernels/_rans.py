@@ -1,0 +1,44 @@
+"""How lanes of the entropy coder take turns: docs/NUMERICS.md, "Entropy coding", says why."""
+
+import numpy as np
+
+from nvc.kernels._fixed import compiled
+
+LOG_GROUP = 5
+GROUP = 1 << LOG_GROUP  # neighbouring lanes that merge, those of a warp
+MERGE_STEPS = 24  # between one merger and the next: nearly every lane reads a word in as many
+
+MORE_STEPS = MERGE_STEPS * LOG_GROUP  # of a lane into which all others of its group merge
+
+
+@compiled
+def phases(symbols, lanes, last):
+    """int64 [P, 3]: where each phase of a segment begins and ends, and how many lanes of a group take turns.
+
+    In a decoder's order. In the first phase all lanes do, whatever the groups. The last segment of a packet has others
+    if it is long enough and the number of lanes a power of two: in each half as many as in the one before.
+    """
+    merging = last and lanes & (lanes - 1) == 0 and symbols >= MERGE_STEPS * lanes
+    groups, width = max(lanes // GROUP, 1), min(lanes, GROUP)
+    table = np.empty((1 + LOG_GROUP, 3), np.int64)
+    end = symbols - MERGE_STEPS * (lanes - groups) if merging else symbols
+    table[0] = 0, end, width
+    n = 1
+    while end < symbols:
+        width //= 2
+        table[n] = end, end + MERGE_STEPS * width * groups, width
+        end = table[n, 1]
+        n += 1
+    return table[:n]
+
+
+@compiled
+def turns(lanes, phase, width):
+    """How many lanes take a turn in each step of a phase."""
+    return lanes if phase == 0 else max(lanes // GROUP, 1) * width
+
+
+@compiled
+def lane_of(turn, phase, width):
+    """The lane that has this turn of a step."""
+    return turn if phase == 0 else turn // width * GROUP + turn % width
