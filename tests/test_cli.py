@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from files import raw, sound, y4m
+from numba import njit
 
 import nvc
+from nvc.cli.compiling import NOTE, announced
 from nvc.cli.main import main
 from nvc.cli.signals import graceful
 from nvc.models.weights import from_file
@@ -54,14 +56,15 @@ def frames(work):
 
 @pytest.fixture
 def call(capsys):
-    """The command in this process: (exit code, standard output, standard error)."""
+    """The command in this process: (exit code, standard output, standard error without a word on compiling)."""
 
     def _call(*args):
         try:
             code = main([str(arg) for arg in args])
         except SystemExit as exit:
             code = exit.code
-        return code, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return code, out, err.replace(f"nvc: note: {NOTE}\n", "")
 
     return _call
 
@@ -542,3 +545,12 @@ def test_training_data_that_is_of_no_use(tmp_path, call):
     (tmp_path / "recipe.toml").write_text("preset = 'best'\nseed = 1\nstage = []\n")
     refused(call("train", tmp_path, "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.toml"), 2, "'best'")
     assert not (tmp_path / "run").exists()
+
+
+def test_compiling_is_announced_once():
+    said = []
+    with announced(said.append):
+        assert njit(lambda x: x + 1)(1) == 2
+        assert njit(lambda x: x + 2)(1) == 3
+    njit(lambda x: x + 3)(1)
+    assert said == [NOTE]

@@ -12,6 +12,7 @@ from nvc.api.encoding import encode
 from nvc.api.observer import Observer
 from nvc.api.results import Encoded
 from nvc.cli import exits
+from nvc.cli.compiling import announced
 from nvc.cli.console import complain, remark, say
 from nvc.cli.outputs import JsonOutput
 from nvc.cli.progress import FrameCount
@@ -70,6 +71,8 @@ def encode_all(files: dict[str, str], options: dict[str, Any], jobs: int, figure
         board = stack.enter_context(
             Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True)
         )
+
+        stack.enter_context(announced(lambda text: None if quiet else remark(f"nvc: note: {text}")))
 
         def work(source: str, target: str) -> Encoded:
             line = _Line(source, board, stop, quiet)

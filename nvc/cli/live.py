@@ -1,12 +1,14 @@
 """What every progress display shares: a live line on standard error, notes, and the wish to stop."""
 
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import Progress
 
+from nvc.cli.compiling import announced
 from nvc.cli.signals import Stop
 
 
@@ -18,6 +20,7 @@ class Live:
         self._console = Console(stderr=True, soft_wrap=True)
         self._live: Progress | None = None
         self._began = time.monotonic()
+        self._listening = ExitStack()
 
     def stopped(self) -> bool:
         """Whether the user has asked to stop."""
@@ -35,9 +38,11 @@ class Live:
             self._live = None
 
     def __enter__(self) -> Self:
+        self._listening.enter_context(announced(self.note))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listening.close()
         self.close()
