@@ -1,4 +1,4 @@
-"""rANS encoder: all segments of a packet, dealt out to lanes that share nothing but the tables.
+"""rANS encoder: all segments of a packet, dealt out to lanes that share nothing but the tables until they merge.
 
 The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads it.
 
@@ -50,9 +50,9 @@ from nvc.kernels.gpu import rans_encode as gpu
 def lane_count(symbols: int) -> int:
     """Lanes for a packet of `symbols` coded symbols: one for each 1024, rounded down to a power of two, 1 .. 256.
 
-    A lane costs about 3.5 bytes (a stored state of 4, which carries one byte of message on average, and half the length
-    of a pair): 1 to 2 % of a packet at one bit a symbol. Half as many would save half of that, but they are all the
-    parallelism that a GPU decodes with.
+    A lane that merges costs about 1.3 bytes (a stored state of 3.6, which carries three of message on average, and half
+    the length of a pair): half a percent of a packet at one bit a symbol. Half as many would save half of that, but
+    they are all the parallelism that a GPU decodes with.
     """
     return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
 
