@@ -147,9 +147,11 @@ def _rans_decode(
         k = tl.minimum(tl.load(bucket, mask=ok, other=0).to(tl.int32), 254)  # as in any table that `lookup` makes
         more = tl.load(bucket + 1, mask=ok & (low < 0xFF00), other=254).to(tl.int32) - k
         more = tl.where(ok, more, 0)
+        among, start, end = _among_four(k, more, low, table, ok)  # mostly so; its loads do not wait for the vote
         while tl.max(more, 0) > 3:
             k, more = _narrow(k, more, low, table, ok)
-        k, start, end = _among_four(k, more, low, table, ok)
+            among, start, end = _among_four(k, more, low, table, ok)
+        k = among
         x = tl.where(ok, (end - start).to(tl.uint32) * (x >> 16) + (low - start).to(tl.uint32), x)
         needs = ok & (x < 0x10000)
         x, at, word, handed, bad = _refill(x, needs, at, word, handed, bad, way, mine, available, words_ptr)
