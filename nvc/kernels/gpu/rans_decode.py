@@ -144,7 +144,7 @@ def _rans_decode(
         # the symbol k with cdf[k] <= low < cdf[k + 1]: in k .. k + more
         low = (x & 0xFFFF).to(tl.int32)
         table, bucket = cdf_ptr + row * 256, lut_ptr + row * 256 + (low >> 8)
-        k = tl.minimum(tl.load(bucket, mask=ok, other=0).to(tl.int32), 254)  # as in any table that `lookup` makes
+        k = tl.load(bucket, mask=ok, other=0).to(tl.int32)  # 0 .. 254, as in any table that `lookup` makes
         more = tl.load(bucket + 1, mask=ok & (low < 0xFF00), other=254).to(tl.int32) - k
         more = tl.where(ok, more, 0)
         among, start, end = _among_four(k, more, low, table, ok)  # mostly so; its loads do not wait for the vote
