@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.cuda_timer import graph_of, graph_times, now
-from bench.machine import device_name
+from nvc.codec.device import device_name
 from nvc.kernels import TABLE
 from nvc.testing import Fill
 from profiling.roofs import ROOFS

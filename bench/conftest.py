@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine import ROOT, device_name, origin, results_name
+from bench.machine import ROOT, origin, results_name
+from nvc.codec.device import device_name
 from nvc.codec.threads import set_threads
 
 

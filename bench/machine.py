@@ -10,19 +10,10 @@ from shutil import which
 
 import torch
 
+from nvc.codec.device import device_name
+
 ROOT = Path(__file__).parents[1]
 COMMIT = "NVC_COMMIT"  # environment variable: names the commit of a tree that was copied without its .git
-
-
-def device_name() -> str:
-    """The GPU's name, or the processor's where there is no GPU."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
-
-
-def processor_name() -> str:
-    """What the system calls its processor."""
-    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else "processor of unknown name"
 
 
 def results_name(device: str) -> str:

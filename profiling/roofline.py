@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 
 from bench.codec import SIZES
-from bench.machine import origin, processor_name
+from bench.machine import origin
+from nvc.codec.device import processor_name
 from nvc.kernels import TABLE
 from nvc.models.config import CONFIGS
 from nvc.profile.ceilings import Ceilings, measure

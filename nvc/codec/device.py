@@ -1,6 +1,9 @@
-"""Choosing the device, out loud: nothing falls back silently."""
+"""Choosing the device, out loud: nothing falls back silently. What devices are called."""
 
 import copy
+import platform
+import re
+from pathlib import Path
 
 import torch
 
@@ -30,6 +33,18 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     if (found := torch.cuda.get_device_capability(index)) < LEAST_CAPABILITY:
         raise DeviceError(f"device {name!r} has compute capability {found[0]}.{found[1]}; nvc needs 8.0 or more")
     return torch.device("cuda", index), f"asked for: {torch.cuda.get_device_name(index)}"
+
+
+def processor_name() -> str:
+    """What the system calls its processor, or else the kind of machine."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
+    return found[1] if found else platform.machine()
+
+
+def device_name() -> str:
+    """The first GPU's name, or the processor's where there is no GPU."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
 
 
 def network_on(network: LowDelay, device: torch.device) -> LowDelay:

@@ -67,7 +67,7 @@ class Encoder:
         self.device, self.device_reason = choose_device(device)
         self.model = model or shipped(preset)
         self.qp, self.keyint = qp, keyint
-        self._scenes = SceneCuts() if scenecut else None
+        self._scenes = SceneCuts() if scenecut and keyint != 1 else None
         self.header = StreamHeader(
             width=width,
             height=height,

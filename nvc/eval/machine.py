@@ -2,12 +2,11 @@
 
 import os
 import platform
-import re
 from importlib.metadata import version
-from pathlib import Path
 
 import av
-import torch
+
+from nvc.codec.device import device_name, processor_name
 
 
 def cores() -> int:
@@ -17,15 +16,11 @@ def cores() -> int:
 
 def machine() -> dict[str, str]:
     """Names and versions that decide speeds."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
-    processor = found[1] if found else platform.machine()
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numba", "numpy", "av"))
     libraries = ", ".join(f"{name} {'.'.join(map(str, v))}" for name, v in sorted(av.library_versions.items()))
     return {
-        "device": device,
-        "processor": f"{processor}, {cores()} cores",
+        "device": device_name(),
+        "processor": f"{processor_name()}, {cores()} cores",
         "python": platform.python_version(),
         "packages": packages,
         "libraries": libraries,
