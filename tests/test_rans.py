@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nvc.kernels._rans import phases
 from nvc.kernels._tables import TOTAL, default_tables, lookup
 from nvc.kernels.compact import compact
 from nvc.kernels.quantise import quantise
@@ -129,6 +130,27 @@ def test_size_is_close_to_ideal(lanes, row_range):
     # with one in eight of the others at half a bit a symbol
     groups = max(lanes // 32, 1)
     assert ideal * 0.999 + 16 * groups <= stored <= ideal * 1.003 + 18 * lanes + 16 * groups
+
+
+@pytest.mark.parametrize(
+    ("symbols", "lanes", "last", "expected"),
+    [
+        (200, 4, True, [[0, 128, 4], [128, 176, 2], [176, 200, 1]]),
+        (200, 4, False, [[0, 200, 4]]),
+        (95, 4, True, [[0, 95, 4]]),
+        (200, 3, True, [[0, 200, 3]]),
+        (50, 1, True, [[0, 50, 1]]),
+        (
+            1536,
+            64,
+            True,
+            [[0, 48, 32], [48, 816, 16], [816, 1200, 8], [1200, 1392, 4], [1392, 1488, 2], [1488, 1536, 1]],
+        ),
+    ],
+)
+def test_when_lanes_merge(symbols, lanes, last, expected):
+    """All coders but the device's ask the same function, so it is held to docs/NUMERICS.md here."""
+    assert phases(symbols, lanes, last).tolist() == expected
 
 
 def test_lane_count():

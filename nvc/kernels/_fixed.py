@@ -1,4 +1,4 @@
-"""Integer arithmetic of the cpu twins; each helper is inlined into the loop that calls it. References never import it.
+"""Integer arithmetic of the cpu twins; each helper is inlined into the loop that calls it. References never use it.
 
 Numba widens int32 sums to int64, so every step is cast back: LLVM then keeps 32-bit lanes.
 """
