@@ -7,6 +7,7 @@ from numba import njit, types
 from nvc.kernels import _vector
 from nvc.kernels._motion import CHROMA, LUMA
 from nvc.kernels._vector import I8, I16, I64, emitted, intrinsic
+from nvc.kernels._vector_motion import scan5, scan8
 
 
 def dotted(count, element):
@@ -49,3 +50,26 @@ def test_dot_of_pairs(element, bits, native, monkeypatch, pytestconfig):
 @pytest.mark.parametrize("taps", [LUMA, CHROMA], ids=["luma", "chroma"])
 def test_filters_fit_the_dot_of_bytes(taps):
     assert 255 * np.abs(taps.reshape(len(taps), -1, 2)).sum(2).max() < 2**15
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "plain"])
+@pytest.mark.parametrize("size", [5, 8])
+def test_scans_find_the_first_of_the_least(size, native, monkeypatch, pytestconfig):
+    if not native:
+        monkeypatch.setattr(_vector, "_FEATURES", {})
+    scan = {5: scan5, 8: scan8}[size]
+
+    @njit
+    def run(cur, ic, ref, ir, dx):  # compiled anew, so with the features of this test
+        return scan(cur, ic, cur.shape[1], ref, ir, ref.shape[1], dx)
+
+    rng = np.random.default_rng(pytestconfig.getoption("--seed"))
+    for most in (0, 3, 256):  # all equal, many equal, extremes
+        for dx in (-8, 0, 9):
+            cur = rng.integers(0, most, (12, 20), np.uint8, endpoint=most < 256)
+            ref = rng.integers(0, most, (12, 40), np.uint8, endpoint=most < 256)
+            if most == 256:
+                cur, ref = cur & 128, ref | 127
+            there = np.stack([ref[2 : 2 + size, 3 + n : 3 + n + size] for n in range(16)]).astype(int)
+            costs = np.abs(there - cur[1 : 1 + size, 4 : 4 + size]).sum((1, 2)) + np.abs(dx + np.arange(16))
+            assert run(cur, 24, ref, 83, dx) == 16 * costs.min() + costs.argmin()

@@ -4,9 +4,10 @@ on all machines decide alike."""
 import numpy as np
 from torch import Tensor
 
+from nvc.kernels._thumbnail import BLOCK, REACH, means, moved
+
 ROWS = 36  # of a thumbnail, whatever the size of the picture
 SAMPLED = 288  # rows that are looked at
-BLOCK, REACH = 4, 2  # cells: side of a block, largest displacement either way
 SUDDEN = 5  # a cut changes this many times as much as the frame before did; wild camera work reached 4.4
 
 
@@ -16,28 +17,18 @@ def _thumbnail(luma: np.ndarray) -> np.ndarray:
     sampled = luma[::step, ::step]
     rows = min(ROWS, sampled.shape[0])
     columns = min(max(1, round(rows * sampled.shape[1] / sampled.shape[0])), sampled.shape[1])
-    edges = [np.arange(n) * size // n for n, size in zip((rows, columns), sampled.shape, strict=True)]
-    cells = np.add.reduceat(np.add.reduceat(sampled, edges[0], 0, np.int32), edges[1], 1)
-    sides = [np.diff(e, append=size) for e, size in zip(edges, sampled.shape, strict=True)]
-    return np.pad(cells // np.outer(*sides), [(0, -n % BLOCK) for n in (rows, columns)], "edge")
-
-
-def _blocks(cells: np.ndarray) -> np.ndarray:
-    """[rows, columns, BLOCK, BLOCK]"""
-    height, width = cells.shape
-    return cells.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
+    cells = np.empty((rows, columns), np.int32)
+    means(sampled, cells)
+    return np.pad(cells, [(0, -n % BLOCK) for n in cells.shape], "edge")
 
 
 def _change(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
     """What `before`, each block moved as fits best, leaves of `now`; and what the blocks' means leave of it, and half a
     grey level, so that a flat picture leaves something."""
-    around = np.pad(before, REACH, "edge")
-    shifts = [(dy, dx) for dy in range(2 * REACH + 1) for dx in range(2 * REACH + 1)]
     height, width = now.shape
-    moved = (_blocks(np.abs(now - around[dy : dy + height, dx : dx + width])).sum((2, 3)) for dy, dx in shifts)
-    blocks = _blocks(now)
-    mean = (2 * blocks.sum((2, 3), keepdims=True) + BLOCK * BLOCK) // (2 * BLOCK * BLOCK)
-    return int(np.minimum.reduce(list(moved)).sum()), int(np.abs(blocks - mean).sum()) + now.size // 2
+    blocks = now.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    mean = (2 * blocks.sum((1, 3), keepdims=True) + BLOCK * BLOCK) // (2 * BLOCK * BLOCK)
+    return moved(now, np.pad(before, REACH, "edge")), int(np.abs(blocks - mean).sum()) + now.size // 2
 
 
 class SceneCuts:

@@ -169,13 +169,16 @@ def neighbourly(cur, ref, rate, src, src_sad, dst, dst_sad, row0, row1):
 
 
 @njit(**JIT)
-def whole(cur, ref, rate, src, dst, dst_sad, row0, row1):
-    """Own vector, which is whole, and the 7x7 around it."""
+def whole(cur, ref, rate, again, src, src_sad, dst, dst_sad, row0, row1):
+    """Own vector, which is whole, and the 7x7 around it. again: but where `dst` has it already, nothing."""
     for i in range(row0, row1):
         for j in range(src.shape[1]):
             y, x = 16 * i, 16 * j
-            py, px = predict(src, i, j)
             oy, ox = np.int64(src[i, j, 0]), np.int64(src[i, j, 1])
+            if again and oy == dst[i, j, 0] and ox == dst[i, j, 1]:
+                dst_sad[i, j] = src_sad[i, j]
+                continue
+            py, px = predict(src, i, j)
             by, bx, sad = oy, ox, whole_sad(cur, y, x, ref, oy, ox)
             cost = sad + price(oy - py, ox - px, rate)
             for dy in range(-3, 4):

@@ -24,6 +24,11 @@ _DOTS = {
 _FEATURES = binding.get_host_cpu_features() if platform.machine() in ("x86_64", "AMD64") else {}
 
 
+def available(feature):
+    """Whether the CPU has these instructions."""
+    return bool(_FEATURES.get(feature))
+
+
 class Builder:
     """What the emitters below share: an LLVM builder, and the data pointers of the intrinsic's array arguments."""
 
@@ -86,7 +91,7 @@ class Builder:
         n, element = a.type.count // 2, a.type.element
         wide = ir.VectorType(ir.IntType(2 * element.width), n)
         needs, name = _DOTS.get((a.type.count * element.width, element.width), ("", ""))
-        if _FEATURES.get(needs):
+        if available(needs):
             return self.call(f"llvm.x86.{name}", wide, [a, w])
         extend = self.b.zext if element is I8 else self.b.sext
         terms = []

@@ -11,6 +11,7 @@ the first of its candidates with the least cost.
 3. From here the cost of v is SAD(16x16) + ((rate * bits(v - p)) >> 4), where p predicts the block from the vectors of
    the previous pass (`mv_residual`) and bits is the sum over components of 2 * bit_length(|d|) + 1. Twice: the 7x7
    whole pixels around, then zero, p and the eight neighbours' vectors (left, top, right, bottom, then the corners).
+   The second time, the 7x7 only around vectors that are not those of the first time.
 4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
 5. ROUNDS times, for each of four colours of blocks, by the parities of row and column: zero, p, the vectors to the
    left, above, to the right and below, and the nine quarter-pel positions around, column by column. Their cost counts
@@ -162,8 +163,10 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
         return best.mv
 
     mv = clamped(hierarchy(cur, ref))
-    for _ in range(2):
-        mv = neighbourly(around(mv, 4 * torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))))
+    square = 4 * torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))
+    first = around(mv, square)
+    mv = neighbourly(first)
+    mv = neighbourly(torch.where((mv == first).all(2, keepdim=True), first, around(mv, square)))
     for step in (2, 1):
         mv = around(mv, step * torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1))
     rows, columns = torch.meshgrid(torch.arange(h // 16), torch.arange(w // 16), indexing="ij")
@@ -208,8 +211,8 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
     v, v2 = np.empty((2, bh, bw, 2), np.int16)
     s, s2 = np.empty((2, bh, bw), np.int32)
     run(passes.hierarchy, a16, b16, a4, b4, (h, w), v)
-    for _ in range(2):
-        run(passes.whole, a, wide, price, v, v2, s2)
+    for again in (False, True):
+        run(passes.whole, a, wide, price, again, v, s, v2, s2)
         run(passes.neighbourly, a, wide, price, v2, s2, v, s)
     run(passes.fraction, a, wide, price, 2, v, s, v2, s2)
     run(passes.fraction, a, wide, price, 1, v2, s2, v, s)

@@ -11,47 +11,66 @@ pass over 8-bit samples less 8192: within [-14312, 14248] (luma; chroma is narro
 int8 halves, |hi| <= 56, and the sum of both passes is the exact one less 64 * 8192 = 2^19.
 """
 
+import numpy as np
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from nvc.kernels._motion import CHROMA, LUMA
 
 
-def _words(rows) -> tl.constexpr:
-    """Four taps in each int32, least significant byte first; one word of each row."""
-    return tl.constexpr(tuple(int.from_bytes(bytes(int(t) & 255 for t in row), "little", signed=True) for row in rows))
+def _line(row: np.ndarray, samples: int, first: int) -> np.ndarray:
+    """The taps, the first of them for sample number `first` of so many."""
+    line = np.zeros(samples, np.int8)
+    line[first : first + len(row)] = row
+    return line
 
 
-LUMA_LOW, LUMA_HIGH = _words(LUMA[:, :4]), _words(LUMA[:, 4:])
-CHROMA_LOW = _words(CHROMA)
+def _matrices() -> np.ndarray:
+    """int8 [24, 16, 32]: eight for luma, by 4 (1 if a sample further, else 0) + phase; eight for chroma columns, whose
+    rows 8..15 no result needs, by phase; eight for chroma rows, by phase, U in the first half of both axes, V in the
+    second."""
+    luma = [[_line(row, 32, n + further) for n in range(16)] for further in range(2) for row in LUMA]
+    across = [[_line(row, 32, n) for n in range(16)] for row in CHROMA]
+    down = [[_line(row, 32, n + 8 * (n >> 3)) for n in range(16)] for row in CHROMA]
+    return np.array(luma + across + down)
+
+
+_CPU = torch.device("cpu")
+_TAPS = {_CPU: torch.from_numpy(_matrices())}
+
+
+def tap_rows(device: torch.device) -> Tensor:
+    """The rows of Fx and Fy for every phase, for `luma_taps` and the two for chroma: ready in memory, as making them
+    takes more instructions than the products. Copied to a device once."""
+    if device not in _TAPS:
+        _TAPS[device] = _TAPS[_CPU].to(device)
+    return _TAPS[device]
 
 
 @triton.jit
-def _tap(low, high, k):
-    """Byte k of low (0..3) and high (4..7), 0 where there is none: int8."""
-    word = tl.where(k < 4, low, high) >> (8 * (k & 3))
-    return tl.where((k >= 0) & (k < 8), word, 0).to(tl.int8)
+def _rows(taps_ptr, matrix, n):
+    """int8 [B, N, 32]: rows n [1, N, 1] of the matrices [B, 1 or N, 1]."""
+    return tl.load(taps_ptr + (matrix * 16 + n) * 32 + tl.arange(0, 32)[None, None, :])
 
 
 @triton.jit
-def luma_tap(vector, k):
-    """Tap k of the phase of a vector in quarter samples, 0 unless 0 <= k < 8: int8, broadcast."""
-    phase = vector & 3
-    low, high = tl.zeros_like(phase), tl.zeros_like(phase)
-    for p in tl.static_range(4):
-        low = tl.where(phase == p, LUMA_LOW[p], low)
-        high = tl.where(phase == p, LUMA_HIGH[p], high)
-    return _tap(low, high, k)
+def luma_taps(taps_ptr, vector, n, further):
+    """Fx or Fy of the phase of a vector in quarter samples; further: 1 where the patch begins a sample too early."""
+    return _rows(taps_ptr, 4 * further + (vector & 3), n)
 
 
 @triton.jit
-def chroma_tap(vector, k):
-    """Tap k of the phase of a vector in eighths of a sample, 0 unless 0 <= k < 4: int8, broadcast."""
-    phase = vector & 7
-    low = tl.zeros_like(phase)
-    for p in tl.static_range(8):
-        low = tl.where(phase == p, CHROMA_LOW[p], low)
-    return _tap(low, tl.zeros_like(phase), k)
+def chroma_taps_across(taps_ptr, vector, n):
+    """Fx of the phase of a vector in eighths of a sample, for columns n < 8."""
+    return _rows(taps_ptr, 8 + (vector & 7), n)
+
+
+@triton.jit
+def chroma_taps_down(taps_ptr, vector, n):
+    """Fy of the phase of a vector in eighths of a sample: rows 0..7 of samples 0..15, then of samples 16..31."""
+    return _rows(taps_ptr, 16 + (vector & 7), n)
 
 
 @triton.jit

@@ -66,12 +66,15 @@ def _with(mv_ptr, r, c, i, j, dy, dx, ok, columns):
 
 
 @triton.jit
-def coded_length(mv_ptr, i, j, DOWN: tl.constexpr, RIGHT: tl.constexpr, dy, dx, ok, H, W):
-    """Bits of both components of the difference that block (i + DOWN, j + RIGHT) codes if the vector of block (i, j)
-    were (dy, dx) [B, M]; zero where there is no such block."""
+def dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W):
+    """int32 [1, M]: bits of both components of what is coded for block (i, j) and for those that are predicted from it,
+    if its vector were (dy, dx) [1, M]."""
     columns = W >> 4
-    r, c = i + DOWN, j + RIGHT
-    ok = ok & (r < (H >> 4)) & (c >= 0) & (c < columns)
+    # a row for each of them: itself, to the right, below, below to the left, from the last column but one below to the
+    # right; what is added to i in one bit, to j in two, one too high. The other rows are idle: a thread for each length
+    d = tl.arange(0, 8)[:, None] + tl.zeros_like(dy)
+    r, c = i + ((0b11100 >> d) & 1), j + ((0b1000011001 >> (2 * d)) & 3) - 1
+    ok = ok & ((d < 4) | ((d == 4) & (j == columns - 2))) & (r < (H >> 4)) & (c >= 0) & (c < columns)
     side = tl.where(c + 1 < columns, c + 1, tl.maximum(c - 1, 0))
     vy, vx = _with(mv_ptr, r, c, i, j, dy, dx, ok, columns)
     ly, lx = _with(mv_ptr, r, c - 1, i, j, dy, dx, ok & (c > 0), columns)
@@ -79,7 +82,7 @@ def coded_length(mv_ptr, i, j, DOWN: tl.constexpr, RIGHT: tl.constexpr, dy, dx, 
     cy, cx = _with(mv_ptr, r - 1, side, i, j, dy, dx, ok & (r > 0), columns)
     py = tl.where(r > 0, _median(ly, ty, cy), ly)
     px = tl.where(r > 0, _median(lx, tx, cx), lx)
-    return tl.where(ok, bit_length(vy - py) + bit_length(vx - px), 0)
+    return tl.sum(tl.where(ok, bit_length(vy - py) + bit_length(vx - px), 0), axis=0)[None, :]
 
 
 @triton.jit

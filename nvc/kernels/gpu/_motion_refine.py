@@ -13,9 +13,9 @@ import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._hadamard import satd
-from nvc.kernels.gpu._interpolate import interpolated, luma_tap, pixels, samples
+from nvc.kernels.gpu._interpolate import interpolated, luma_taps, pixels, samples
 from nvc.kernels.gpu._motion import (
-    coded_length,
+    dependent_lengths,
     limited,
     predicted,
     price,
@@ -59,32 +59,15 @@ def _ranked(differences, D: tl.constexpr, i, j, oy, ox, py, px, rate_ptr, H, W):
 
 
 @triton.jit
-def whole(
-    # inputs
-    cur_ptr,  # uint8 [H, W]
-    ref_ptr,  # uint8 [H, W]
-    rate_ptr,  # int32 [1]
-    mv_ptr,  # int16 [H / 16, W / 16, 2], whole samples
-    # output
-    out_ptr,  # int16 [H / 16, W / 16, 2]
-    # sizes
-    H,
-    W,
-    # tile
-    BLOCKS: tl.constexpr,
-):
-    """The 7x7 whole samples around. Seven rows of the reference are alive: each meets seven of the block's."""
-    i = tl.program_id(1)
-    j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[None, :]
-    ok = j < (W >> 4)
-    py, px = predicted(mv_ptr, i, j, ok, W >> 4)
-    oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
+def _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H, W):
+    """Seven rows of the reference are alive: each meets seven of the block's."""
+    py, px = predicted(mv_ptr, i, j, wanted, W >> 4)
 
-    # [8, BLOCKS, 16]: displacements in a row, blocks, columns. A vector out of `reach` needs no limit here: all of its
+    # [8, B, 16]: displacements in a row, blocks, columns. A vector out of `reach` needs no limit here: all of its
     # block lies outside the plane, where samples are those of the limited vector
     m, x = tl.arange(0, 8)[:, None, None], 16 * j[:, :, None] + tl.arange(0, 16)[None, None, :]
     top, column = 16 * i + (oy >> 2)[:, :, None] - 3, x + (ox >> 2)[:, :, None] + m - 3
-    s0 = tl.zeros((8, BLOCKS, 16), dtype=tl.int32)
+    s0 = tl.zeros((8, j.shape[1], 16), dtype=tl.int32)
     s1, s2, s3, s4, s5, s6 = s0, s0, s0, s0, s0, s0
     r0, r1 = pixels(ref_ptr, top, column, H, W), pixels(ref_ptr, top + 1, column, H, W)
     r2, r3 = pixels(ref_ptr, top + 2, column, H, W), pixels(ref_ptr, top + 3, column, H, W)
@@ -110,12 +93,43 @@ def whole(
     taken = tl.min(best, axis=0)[None, :] & 63
     taken = tl.where(taken == 0, 27, taken - 1)
     vy, vx = reach(oy + 4 * ((taken >> 3) - 3), i, H), reach(ox + 4 * ((taken & 7) - 3), j, W)
-    store_vector(out_ptr, i, j, ok, W >> 4, vy, vx)
+    store_vector(out_ptr, i, j, wanted, W >> 4, vy, vx)
+
+
+@triton.jit
+def whole(
+    # inputs
+    cur_ptr,  # uint8 [H, W]
+    ref_ptr,  # uint8 [H, W]
+    rate_ptr,  # int32 [1]
+    mv_ptr,  # int16 [H / 16, W / 16, 2], whole samples
+    # output, or where AGAIN both
+    out_ptr,  # int16 [H / 16, W / 16, 2]
+    # sizes
+    H,
+    W,
+    # tile
+    BLOCKS: tl.constexpr,
+    # variant
+    AGAIN: tl.constexpr,
+):
+    """The 7x7 whole samples around; AGAIN, but where `out` has the same vector already, nothing."""
+    i = tl.program_id(1)
+    j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[None, :]
+    wanted = j < (W >> 4)
+    oy, ox = vector(mv_ptr, i, j, wanted, W >> 4)
+    if AGAIN:
+        vy, vx = vector(out_ptr, i, j, wanted, W >> 4)
+        wanted = wanted & ((vy != oy) | (vx != ox))
+        if tl.max(tl.max(wanted.to(tl.int32), axis=1), axis=0) > 0:
+            _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H, W)
+    else:
+        _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H, W)
 
 
 @triton.jit
 def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.constexpr):
-    """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`."""
+    """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`, not AGAIN."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
@@ -133,8 +147,8 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
 
 
 @triton.jit
-def fraction(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constexpr, BLOCKS: tl.constexpr):
-    """The eight positions at STEP (2 or 1) quarter samples, column by column. Operands as in `whole`."""
+def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constexpr, BLOCKS: tl.constexpr):
+    """The eight positions at STEP (2 or 1) quarter samples, column by column. Operands as in `whole`; `tap_rows`."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
@@ -150,8 +164,9 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constex
     patch = samples(ref_ptr, y, x, used & (row < 24) & (column < 24), H, W)
     dx = reach(ox[:, :, None] + STEP * ((q >> 4) - 1), j[:, :, None], W)  # [BLOCKS, 64, 1]
     dy = reach(oy[:, :, None] + STEP * ((q >> 4) - 1), i, H)
-    across = luma_tap(dx, column - (q & 15) - (dx >> 2) + left)  # [BLOCKS, 64, 32]
-    down = luma_tap(dy, column - (q & 15) - (dy >> 2) + top)
+    # [BLOCKS, 64, 32]; idle displacements may go further
+    across = luma_taps(taps_ptr, dx, q & 15, tl.minimum((dx >> 2) - left, 1))
+    down = luma_taps(taps_ptr, dy, q & 15, tl.minimum((dy >> 2) - top, 1))
     there = interpolated(patch, across, down).reshape(BLOCKS, 4, 16, 4, 16)
     x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
     cur = pixels(cur_ptr, y, x, H, W)[:, None, :, None, :]
@@ -185,7 +200,7 @@ def _offers(mv_ptr, i, j, ok, oy, ox, H, W):
 
 
 @triton.jit
-def _settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, i, block, inside, H, W, number, FIRST: tl.constexpr):
+def _settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, moved_ptr, i, block, inside, H, W, number, FIRST):
     j = block + tl.zeros((1, 1), tl.int32)
     ok = inside & (j >= 0)
     oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
@@ -196,17 +211,13 @@ def _settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, i, block, inside, H, 
     vy, vx = dy.reshape(16, 1, 1), dx.reshape(16, 1, 1)
     x, y = 16 * j.reshape(1, 1, 1) + (vx >> 2) - 3 + columns, 16 * i + (vy >> 2) - 3 + rows
     patch = samples(ref_ptr, y, x, used & (rows < 23) & (columns < 23), H, W)
-    tap = columns - n[None, :, None]
-    there = interpolated(patch, luma_tap(vx, tap), luma_tap(vy, tap))
+    tap = n[None, :, None]
+    there = interpolated(patch, luma_taps(taps_ptr, vx, tap, 0), luma_taps(taps_ptr, vy, tap, 0))
     x, y = 16 * j.reshape(1, 1, 1) + n[None, :, None], 16 * i + n[None, None, :]
     cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W), (16, 16, 16))
     difference = satd(there, cur, 16).reshape(1, 16)
 
-    bits = coded_length(mv_ptr, i, j, 0, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 0, 1, dy, dx, ok, H, W)
-    bits += coded_length(mv_ptr, i, j, 1, 0, dy, dx, ok, H, W) + coded_length(mv_ptr, i, j, 1, -1, dy, dx, ok, H, W)
-    last_but_one = j == (W >> 4) - 2
-    bits += coded_length(mv_ptr, i, j, 1, 1, dy, dx, ok & last_but_one, H, W)
-    bits += (((dy | dx) & 3) != 0).to(tl.int32)
+    bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)
     cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
     best = tl.min((cost << 4) + m, axis=1)[:, None] & 15  # a cost is below 2^27
     taken = m == best
@@ -228,7 +239,9 @@ def _recent(moved_ptr, i, j, since, H, W):
 
 
 @triton.jit(do_not_specialize=["number", "since", "row", "column"])
-def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, number, since, row, column, H, W, FIRST: tl.constexpr):
+def settle(
+    cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, moved_ptr, number, since, row, column, H, W, FIRST: tl.constexpr
+):
     """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place, in pass `number`:
     nothing that one of them reads is written by another. moved, uint8 [H / 16, W / 16]: 1 + the pass in which each
     vector was changed, 0 if none; the first round fills it. A block whose surroundings have not changed since its last
@@ -239,4 +252,4 @@ def settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, number, since, row, co
     if not FIRST:
         due = _recent(moved_ptr, i, j, since, H, W)
     if due:
-        _settle(cur_ptr, ref_ptr, rate_ptr, mv_ptr, moved_ptr, i, j, inside, H, W, number, FIRST)
+        _settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, moved_ptr, i, j, inside, H, W, number, FIRST)

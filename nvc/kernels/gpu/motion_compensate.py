@@ -1,9 +1,9 @@
 """Device code of motion_compensate: one program, a single warp, predicts BLOCKS neighbouring blocks, luma and chroma.
 
 Tile: a block reads 23 x 23 luma samples and twice 11 x 11 chroma samples, writes 384 bytes, and makes six products of
-about 16 x 16 x 32. 1080p has 8160 blocks: 4 rounds of 132 multiprocessors with 15 programs each. Bytes are few (6 MB:
-1.5 us); the work is about 1700 instructions for a block, most of them to bring samples and taps into the operands of
-the products, and as many for each neighbour whose vector differs. One block a program, so that it branches around the
+about 16 x 16 x 32. 1080p has 8160 blocks: 4 rounds of 132 multiprocessors with 17 programs each. Bytes are few (6 MB:
+1.5 us); the work is about 1100 instructions for a block, most of them to bring samples into the operands of the
+products, and as many for each neighbour whose vector differs. One block a program, so that it branches around the
 neighbours of this block that do not.
 """
 
@@ -12,7 +12,14 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._motion import OVERLAP, OVERLAP_CHROMA
-from nvc.kernels.gpu._interpolate import chroma_tap, interpolated, luma_tap, samples
+from nvc.kernels.gpu._interpolate import (
+    chroma_taps_across,
+    chroma_taps_down,
+    interpolated,
+    luma_taps,
+    samples,
+    tap_rows,
+)
 
 TILE = {"BLOCKS": 1, "num_warps": 1}
 # four bits for each distance from the edge
@@ -29,17 +36,17 @@ def _vector(mv_ptr, i, j, ok, columns):
 
 
 @triton.jit
-def _luma(y_ptr, i, block, dy, dx, ok, H, W):
+def _luma(y_ptr, taps_ptr, i, block, dy, dx, ok, H, W):
     """Samples 0..255 [B, 16, 16], columns first, of blocks moved by (dy, dx)."""
     row, column = tl.arange(0, 32)[None, :, None], tl.arange(0, 32)[None, None, :]  # of a patch
     n = tl.arange(0, 16)[None, :, None]  # column or row of a result
     top, left = 16 * i + (dy >> 2) - 3, 16 * block + (dx >> 2) - 3
     patch = samples(y_ptr, top + row, left + column, ok & (row < 23) & (column < 23), H, W)
-    return interpolated(patch, luma_tap(dx, column - n), luma_tap(dy, column - n))
+    return interpolated(patch, luma_taps(taps_ptr, dx, n, 0), luma_taps(taps_ptr, dy, n, 0))
 
 
 @triton.jit
-def _chroma(u_ptr, v_ptr, i, block, dy, dx, ok, H, W):
+def _chroma(u_ptr, v_ptr, taps_ptr, i, block, dy, dx, ok, H, W):
     """The same of both chroma planes: columns 0..7, the others idle, by rows 0..7 of U, then 0..7 of V."""
     row, column = tl.arange(0, 32)[None, :, None], tl.arange(0, 32)[None, None, :]
     n = tl.arange(0, 16)[None, :, None]
@@ -47,8 +54,7 @@ def _chroma(u_ptr, v_ptr, i, block, dy, dx, ok, H, W):
     top, left = 8 * i + (dy >> 3) - 1, 8 * block + (dx >> 3) - 1
     used = ok & ((row & 15) < 11) & (column < 11)
     patch = samples(plane, top + (row & 15), left + column, used, H >> 1, W >> 1)
-    down = tl.where(column >> 4 == n >> 3, chroma_tap(dy, (column & 15) - (n & 7)), 0).to(tl.int8)
-    return interpolated(patch, chroma_tap(dx, column - n), down)
+    return interpolated(patch, chroma_taps_across(taps_ptr, dx, n), chroma_taps_down(taps_ptr, dy, n))
 
 
 @triton.jit
@@ -66,6 +72,7 @@ def _motion_compensate(
     u_ptr,  # uint8 [H / 2, W / 2]
     v_ptr,  # uint8 [H / 2, W / 2]
     mv_ptr,  # int16 [H / 16, W / 16, 2]
+    taps_ptr,  # `tap_rows`
     # output
     out_ptr,  # int8 [H / 8, W / 8, 96]
     # sizes
@@ -84,7 +91,8 @@ def _motion_compensate(
     ok, block = j_ok[:, None, None], j[:, None, None]
     x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
 
-    luma, chroma = _luma(y_ptr, i, block, dy, dx, ok, H, W), _chroma(u_ptr, v_ptr, i, block, dy, dx, ok, H, W)
+    luma = _luma(y_ptr, taps_ptr, i, block, dy, dx, ok, H, W)
+    chroma = _chroma(u_ptr, v_ptr, taps_ptr, i, block, dy, dx, ok, H, W)
     luma_total, chroma_total = 32 * luma + 16, 32 * chroma + 16
     for side in range(4):
         ni = i + tl.where(side == 0, -1, 0) + tl.where(side == 1, 1, 0)
@@ -93,9 +101,9 @@ def _motion_compensate(
         ny, nx = _vector(mv_ptr, ni, nj, there, columns)
         ny, nx = tl.where(there[:, None, None], ny, dy), tl.where(there[:, None, None], nx, dx)
         if tl.sum(((ny ^ dy) | (nx ^ dx)).to(tl.int64) & 0xFFFFFFFF) != 0:
-            other = _luma(y_ptr, i, block, ny, nx, ok, H, W)
+            other = _luma(y_ptr, taps_ptr, i, block, ny, nx, ok, H, W)
             luma_total += _share(side, x, y, LUMA_RAMP, 8) * (other - luma)
-            other = _chroma(u_ptr, v_ptr, i, block, ny, nx, ok, H, W)
+            other = _chroma(u_ptr, v_ptr, taps_ptr, i, block, ny, nx, ok, H, W)
             chroma_total += _share(side, x & 7, y & 7, CHROMA_RAMP, 4) * (other - chroma)
     luma, chroma = (luma_total >> 5) - 128, (chroma_total >> 5) - 128
 
@@ -117,4 +125,4 @@ def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked; all but `out` contiguous, `out` with contiguous channels."""
     H, W = y.shape
     grid = (triton.cdiv(W // 16, TILE["BLOCKS"]), H // 16)
-    _motion_compensate[grid](y, u, v, mv, out, H, W, out.stride(0), out.stride(1), **TILE)
+    _motion_compensate[grid](y, u, v, mv, tap_rows(y.device), out, H, W, out.stride(0), out.stride(1), **TILE)

@@ -10,6 +10,7 @@ import triton
 from torch import Tensor
 
 from nvc.kernels._motion_settle import COLOURS, ROUNDS
+from nvc.kernels.gpu._interpolate import tap_rows
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
 from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
 
@@ -28,14 +29,15 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     several = grid(TILE["BLOCKS"])
     shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, **SHRINK_TILE)
     hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, out, H, W, **HIERARCHY_TILE)
-    for _ in range(2):
-        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, out, mv, H, W, **WHOLE_TILE)
+    for again in (False, True):
+        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, out, mv, H, W, AGAIN=again, **WHOLE_TILE)
         neighbourly[several](cur, ref, rate, mv, out, H, W, **TILE)
-    fraction[several](cur, ref, rate, out, mv, H, W, STEP=2, **TILE)
-    fraction[several](cur, ref, rate, mv, out, H, W, STEP=1, **TILE)
+    taps = tap_rows(cur.device)
+    fraction[several](cur, ref, rate, taps, out, mv, H, W, STEP=2, **TILE)
+    fraction[several](cur, ref, rate, taps, mv, out, H, W, STEP=1, **TILE)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
     moved = coarse  # of no more use
     for number in range(ROUNDS * COLOURS):
         first, colour = number < COLOURS, number % COLOURS
         turn = number, number - COLOURS, colour >> 1, colour & 1
-        settle[half](cur, ref, rate, out, moved, *turn, H, W, FIRST=first, **SETTLE_TILE)
+        settle[half](cur, ref, rate, taps, out, moved, *turn, H, W, FIRST=first, **SETTLE_TILE)
