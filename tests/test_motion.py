@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 import torch
-import triton
-import triton.language as tl
 
-from nvc.kernels._motion_settle import recent
 from nvc.kernels._pool import set_threads, threads
-from nvc.kernels.gpu._motion_refine import _recent
 from nvc.kernels.motion_compensate import motion_compensate
 from nvc.kernels.motion_search import motion_search
 from nvc.kernels.mv_residual import mv_residual
@@ -170,25 +166,3 @@ def test_bad_arguments_raise():
         mv_residual(mv.int())
     with pytest.raises(ValueError, match="int16"):
         mv_restore(mv[0])
-
-
-@triton.jit
-def _every_recent(moved_ptr, out_ptr, since, H, W):
-    i, j = tl.program_id(1), tl.program_id(0)
-    tl.store(out_ptr + i * (W >> 4) + j, _recent(moved_ptr, i, j, since, H, W).to(tl.int8))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2), (7, 9)])
-def test_a_block_settles_again_when_its_surroundings_have_changed(size, pytestconfig):
-    h, w = size
-    for at in {0, h * w // 2, h * w - 1}:
-        moved = np.full(size, -1, np.int8)
-        moved.flat[at] = 3
-        near = [(max(i - 1, 0), max(j - 2, 0), i + 2, j + 3) for i in range(h) for j in range(w)]
-        for since in (3, 4):
-            want = [bool((moved[top:bottom, left:right] >= since).any()) for top, left, bottom, right in near]
-            assert [recent(moved, i, j, since) for i in range(h) for j in range(w)] == want
-            found = torch.empty(size, dtype=torch.int8, device=pytestconfig.device)
-            marks = torch.from_numpy((moved + 1).astype(np.uint8)).to(found.device)
-            _every_recent[(w, h)](marks, found, since, 16 * h, 16 * w)
-            assert found.cpu().bool().flatten().tolist() == want

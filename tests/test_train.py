@@ -11,7 +11,7 @@ import torch
 
 from nvc.kernels.motion_compensate import motion_compensate
 from nvc.models.config import FAST
-from nvc.train.data import Clip, load_folders
+from nvc.train.data import Clip, load_folders, strengthen
 from nvc.train.motion import compensate, pack
 from nvc.train.quant import Mode
 from nvc.train.recipe import Recipe, Stage, load_recipe
@@ -175,3 +175,9 @@ def test_a_scale_that_is_far_too_small_learns_to_grow(symbol):
 
     assert (coded.item(), wanted.item()) == (0, symbol)
     assert index.grad.item() < -1
+
+
+def test_colours_move_away_from_grey_and_stay_in_range():
+    chroma = np.array([0, 100, 127, 128, 129, 156, 255], np.uint8)
+    assert strengthen(chroma, 2.0).tolist() == [0, 72, 126, 128, 130, 184, 255]
+    assert strengthen(chroma, 0.5).tolist() == [64, 114, 128, 128, 128, 142, 192]

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, MV_MAX, predict
-from nvc.kernels._vector_motion import luma_rows, luma_sad, sad16, scan5, scan8
+from nvc.kernels._vector_motion import luma_rows, luma_sad, means16, means64, sad16, scan5, scan8
 
 MARGIN = 72  # pixels around the reference: 64 that a vector may reach, 1 of refinement, 4 of interpolation
 COARSE_MARGIN, QUARTER_MARGIN = 10, 44
@@ -28,15 +28,24 @@ def replicate(plane, margin):
 @njit(**JIT)
 def shrink(src, src_margin, dst, margin):
     """Rounded 4x4 means to the inside of `dst`, and its margin; src_margin samples around `src` are left out."""
+    columns, stride = dst.shape[1] - 2 * margin, src.shape[1]
     for i in range(dst.shape[0] - 2 * margin):
         y = src_margin + 4 * i
-        for j in range(dst.shape[1] - 2 * margin):
-            x = src_margin + 4 * j
+        at, to = y * stride + src_margin, (margin + i) * dst.shape[1] + margin
+        j = 0
+        while j + 16 <= columns:
+            means64(src, at + 4 * j, stride, dst, to + j)
+            j += 16
+        while j + 4 <= columns:
+            means16(src, at + 4 * j, stride, dst, to + j)
+            j += 4
+        for last in range(j, columns):
+            x = src_margin + 4 * last
             total = np.int32(8)
             for r in range(4):
                 for c in range(4):
                     total += np.int32(src[y + r, x + c])
-            dst[margin + i, margin + j] = np.uint8(total >> 4)
+            dst[margin + i, margin + last] = np.uint8(total >> 4)
     replicate(dst, margin)
 
 

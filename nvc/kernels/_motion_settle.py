@@ -4,12 +4,12 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, predict
-from nvc.kernels._motion_cpu import LARGE, NEIGHBOURS, lengths, offset, reach, rows_at
+from nvc.kernels._motion_cpu import LARGE, NEIGHBOURS, lengths, listed, offset, reach, rows_at
 from nvc.kernels._vector_motion import luma_satd, satd16
 
-COLOURS = 4  # of blocks by the parities of row and column: no two blocks of one colour predict, or are predicted from,
-# the same block
-ROUNDS = 2  # of all colours
+# passes: whether of the first round, and which of four colours of blocks, by the parities of row and column: no two
+# blocks of one colour predict, or are predicted from, the same block
+SETTLING = tuple((first, colour) for first in (True, False) for colour in range(4))
 
 
 @njit(**JIT)
@@ -52,59 +52,47 @@ def settled_price(mv, i, j, rate):
 
 
 @njit(**JIT)
-def recent(moved, i, j, since):
-    """Whether a vector that counts for the choice of a block was given a new value in pass `since` or later."""
-    for r in range(max(i - 1, 0), min(i + 2, moved.shape[0])):
-        for c in range(max(j - 2, 0), min(j + 3, moved.shape[1])):
-            if moved[r, c] >= since:
-                return True
-    return False
+def offer(mv, i, j, first, offered):
+    """(dy, dx) of the eight candidates of a block, int64 [8, 2], the last of the first round its own once more."""
+    oy, ox = mv[i, j, 0], mv[i, j, 1]
+    py, px = predict(mv, i, j)
+    for m in range(8):
+        offered[m, 0], offered[m, 1] = oy, ox
+    begin = 1
+    if first:
+        offered[1, 0], offered[1, 1] = 0, 0
+        begin = 2
+    offered[begin, 0], offered[begin, 1] = py, px
+    for n in range(4):
+        dy, dx = NEIGHBOURS[n, 0], NEIGHBOURS[n, 1]
+        if first or n < 2:
+            there = 0 <= i + dy < mv.shape[0] and 0 <= j + dx < mv.shape[1]
+            offered[begin + 1 + n, 0] = mv[i + dy, j + dx, 0] if there else 0
+            offered[begin + 1 + n, 1] = mv[i + dy, j + dx, 1] if there else 0
+        if not first:
+            offered[4 + n, 0], offered[4 + n, 1] = oy + dy, ox + dx
 
 
 @njit(**JIT)
-def settle(cur, ref, rate, colour, number, mv, moved, row0, row1):
-    """Blocks of a colour in pairs of rows row0..row1, in place, in pass `number`. moved: when each vector was changed.
-
-    A block whose surroundings have not changed since its last turn, COLOURS passes before, would choose the same.
-    """
-    tmp = np.empty((24, 16), np.int16)
+def settle(cur, ref, rate, colour, first, mv, row0, row1):
+    """Blocks of a colour in pairs of rows row0..row1, in place, in the first or the second round."""
+    tmp, offered = np.empty((24, 16), np.int16), np.empty((8, 2), np.int64)
     bh, bw = mv.shape[:2]
     for i in range(2 * row0 + (colour >> 1), min(2 * row1, bh), 2):
         for j in range(colour & 1, bw, 2):
-            if number >= COLOURS and not recent(moved, i, j, number - COLOURS):
-                continue
             y, x = 16 * i, 16 * j
-            oy, ox = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
-            by, bx = oy, ox
-            py, px = predict(mv, i, j)
-            cost = satd_at(cur, y, x, ref, oy, ox, tmp) + settled_price(mv, i, j, rate)
-            top, filtered = (oy - 1) >> 2, np.int64(LARGE)  # the column that `tmp` holds from row `top` on
-            for m in range(1, 16):
-                vy, vx = np.int64(0), np.int64(0)
-                if m == 2:
-                    vy, vx = np.int64(py), np.int64(px)
-                elif m > 6:
-                    vy, vx = oy + (m - 7) % 3 - 1, ox + (m - 7) // 3 - 1
-                elif m > 2:
-                    ni, nj = i + NEIGHBOURS[m - 3, 0], j + NEIGHBOURS[m - 3, 1]
-                    if 0 <= ni < bh and 0 <= nj < bw:
-                        vy, vx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
-                vy, vx = reach(vy, y, cur.shape[0]), reach(vx, x, cur.shape[1])
-                if (vy == oy and vx == ox) or (vy == by and vx == bx):
+            offer(mv, i, j, first, offered)
+            cost, best = LARGE, 0
+            for m in range(8):
+                vy, vx = reach(offered[m, 0], y, cur.shape[0]), reach(offered[m, 1], x, cur.shape[1])
+                if listed(offered, m, vy, vx):
                     continue
+                offered[m, 0], offered[m, 1] = vy, vx
                 mv[i, j, 0], mv[i, j, 1] = vy, vx
-                t = settled_price(mv, i, j, rate)
-                if t >= cost:
+                total = settled_price(mv, i, j, rate)
+                if total >= cost:
                     continue
-                if m > 6:
-                    if filtered != vx:
-                        rows_at(ref, y + top, x, vx, tmp)
-                        filtered = vx
-                    t += luma_satd(cur, y * cur.shape[1] + x, cur.shape[1], tmp, 16 * ((vy >> 2) - top), LUMA, vy & 3)
-                else:
-                    t += satd_at(cur, y, x, ref, vy, vx, tmp)
-                if t < cost:
-                    cost, by, bx = t, vy, vx
-            mv[i, j, 0], mv[i, j, 1] = by, bx
-            if by != oy or bx != ox:
-                moved[i, j] = number
+                total += satd_at(cur, y, x, ref, vy, vx, tmp)
+                if total < cost:
+                    cost, best = total, m
+            mv[i, j, 0], mv[i, j, 1] = offered[best, 0], offered[best, 1]

@@ -164,6 +164,27 @@ def scan8(typingctx, cur, ic, sc, ref, ir_, sr, dx):
     return _emitted(types.int32, (cur, ic, sc, ref, ir_, sr, dx), lambda v, *args: _scan(v, 8, *args))
 
 
+def _means4(width):
+    @intrinsic
+    def means(typingctx, src, at, stride, dst, to):
+        """Rounded means of 4x4 of uint8 src, so many columns from element `at` on, to element `to` of dst."""
+
+        def emit(v, src, at, stride, dst, to):
+            lines = (v.load(src, v.at(at, stride, r), I8, width) for r in range(4))
+            ones = ir.Constant(ir.VectorType(I8, width), [1] * width)
+            pairs = functools.reduce(v.b.add, [v.dot(line, ones) for line in lines])
+            total = v.dot(pairs, v.constant(pairs, 1))
+            total = v.b.lshr(v.b.add(total, v.constant(total, 8)), v.constant(total, 4))
+            v.store(v.b.trunc(total, ir.VectorType(I8, width // 4)), dst, to)
+
+        return _emitted(types.none, (src, at, stride, dst, to), emit)
+
+    return means
+
+
+means16, means64 = _means4(16), _means4(64)
+
+
 def _rows(v, rows, width, n, src, offset, stride, table, phase, tmp):
     taps = v.taps(table, phase, n, I8, width)
 

@@ -13,14 +13,14 @@ the first of its candidates with the least cost.
    whole pixels around, then zero, p and the eight neighbours' vectors (left, top, right, bottom, then the corners).
    The second time, the 7x7 only around vectors that are not those of the first time.
 4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
-5. ROUNDS times, for each of four colours of blocks, by the parities of row and column: zero, p, the vectors to the
-   left, above, to the right and below, and the nine quarter-pel positions around, column by column. Their cost counts
-   the bits of every block that is predicted from this one too: SATD + ((rate * 3 * L) >> 2), L the sum of bit_length
-   over both components of v - p here, to the right, below, below to the left and, from the last but one column, below
-   to the right, and 1 where v is not whole, as such a block cannot be a copy; SATD the sum of the magnitudes of the 8x8
-   Hadamard transforms of the difference, which tells better than a SAD what coding the difference will cost, and is
-   some six times as large. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour
-   see one another.
+5. Twice, for each of four colours of blocks, by the parities of row and column: first zero, p and the vectors to the
+   left, above, to the right and below; then p, the vectors to the left and above, and a quarter pel to the left, up, to
+   the right and down. Their cost counts the bits of every block that is predicted from this one too: SATD + ((rate * 3
+   * L) >> 2), L the sum of bit_length over both components of v - p here, to the right, below, below to the left and,
+   from the last but one column, below to the right, and 1 where v is not whole, as such a block cannot be a copy; SATD
+   the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better than a SAD what coding
+   the difference will cost, and is some six times as large. Each choice holds at once, so it is seen by the blocks
+   around; no two blocks of a colour see one another.
 
 In 3 to 5 the block's own vector is the first candidate.
 
@@ -41,7 +41,7 @@ from nvc.kernels import _motion_cpu as passes
 from nvc.kernels import _operands as ops
 from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
 from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
-from nvc.kernels._motion_settle import COLOURS, ROUNDS, settle
+from nvc.kernels._motion_settle import SETTLING, settle
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import motion_search as gpu
@@ -145,7 +145,7 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             best.offer(cost(clamped(there), predicted), clamped(there))
         return best.mv
 
-    def settled(mv: Tensor, here: Tensor) -> Tensor:
+    def settled(mv: Tensor, here: Tensor, first: bool) -> Tensor:
         """The choices of the blocks `here`, of one colour: as they do not see one another, all may try at once."""
 
         def total(candidate: Tensor) -> Tensor:
@@ -156,23 +156,24 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             return satd(candidate) + ((price * 3 * n) >> 2)
 
         best = Choice(total(mv), mv)
-        around = torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1)
-        neighbours = (moved(mv, dy, dx) for dy, dx in NEIGHBOURS[:4].tolist())
-        for v in (torch.zeros_like(mv), predictor(mv), *neighbours, *(mv + v for v in around)):
+        neighbours = [moved(mv, dy, dx) for dy, dx in NEIGHBOURS[:4].tolist()]
+        steps = mv + torch.from_numpy(NEIGHBOURS[:4])[:, None, None]
+        begin = (torch.zeros_like(mv), predictor(mv), *neighbours)
+        for v in begin if first else (predictor(mv), *neighbours[:2], *steps):
             best.offer(total(clamped(v)), clamped(v))
         return best.mv
 
     mv = clamped(hierarchy(cur, ref))
     square = 4 * torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))
-    first = around(mv, square)
-    mv = neighbourly(first)
-    mv = neighbourly(torch.where((mv == first).all(2, keepdim=True), first, around(mv, square)))
+    before = around(mv, square)
+    mv = neighbourly(before)
+    mv = neighbourly(torch.where((mv == before).all(2, keepdim=True), mv, around(mv, square)))
     for step in (2, 1):
         mv = around(mv, step * torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1))
     rows, columns = torch.meshgrid(torch.arange(h // 16), torch.arange(w // 16), indexing="ij")
-    for number in range(ROUNDS * COLOURS):
-        here = ((rows & 1) * 2 + (columns & 1) == number % COLOURS)[..., None]
-        mv = torch.where(here, settled(mv, here), mv)
+    for first, colour in SETTLING:
+        here = ((rows & 1) * 2 + (columns & 1) == colour)[..., None]
+        mv = torch.where(here, settled(mv, here, first), mv)
     return mv.short()
 
 
@@ -216,10 +217,9 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
         run(passes.neighbourly, a, wide, price, v2, s2, v, s)
     run(passes.fraction, a, wide, price, 2, v, s, v2, s2)
     run(passes.fraction, a, wide, price, 1, v2, s2, v, s)
-    moved = np.full((bh, bw), -1, np.int32)
-    for number in range(ROUNDS * COLOURS):
-        args = a, wide, price, number % COLOURS, number, v, moved
-        parallel(lambda first, last, args=args: settle(*args, first, last), (bh + 1) // 2, 2)  # type: ignore[misc]
+    for first, colour in SETTLING:
+        args = a, wide, price, colour, first, v
+        parallel(lambda row0, row1, args=args: settle(*args, row0, row1), (bh + 1) // 2, 2)  # type: ignore[misc]
     out.copy_(torch.from_numpy(v))
     return out
 

@@ -15,8 +15,8 @@ from nvc.train.motion import compensate, pack, unpack
 from nvc.train.quant import Mode, ste_round
 from nvc.train.twin import Twin, lambdas
 
-CHROMA_WEIGHT = 2.0  # of U and V beside 6 for Y; above 1 because chroma converges later
-STAIN_WEIGHT = 6.0  # beside it, of the mean error of every 8x8 block of U and V: what is seen as a false colour
+CHROMA_WEIGHT = 2.5  # of U and V beside 6 for Y; above 1 because chroma converges later
+STAIN_WEIGHT = 8.0  # beside it, of the mean error of every 8x8 block of U and V: what is seen as a false colour
 
 
 @dataclass

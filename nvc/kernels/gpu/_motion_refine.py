@@ -4,7 +4,7 @@ Tile: few warps, as what is done once for a block is repeated by every warp of a
 have neighbouring samples of a row, and a thread four displacements for each of seven rows: 22 x 8 x 16 byte loads a
 block instead of 49 x 256. In `neighbourly`, where vectors differ, they have the samples of two rows; it is bound by its
 11 x 256 byte loads a block. In `fraction` the eight positions around a block are one 64 x 64 result of int8 products,
-9 of its 16 squares in use. In `settle` the candidates of a block are a batch of 16 products, and so are their
+9 of its 16 squares in use. In `settle` the candidates of a block are a batch of eight products, and so are their
 transforms.
 """
 
@@ -28,12 +28,22 @@ from nvc.kernels.gpu._mv import bit_length
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 2}
 TILE = {"BLOCKS": 2, "num_warps": 2}
-SETTLE_TILE = {"num_warps": 4}
+SETTLE_TILE = {"num_warps": 2}  # a thread for each of eight lengths of eight candidates (`dependent_lengths`)
 
-# candidates 0 (its own), 1 (zero), 2 (the prediction), 3.. (the neighbours'): offset + 1 of the block, two bits
-_OFFSETS = [(0, 0)] * 3 + NEIGHBOURS.tolist()
-CANDIDATES = tl.constexpr(len(_OFFSETS))
-ROWS, COLUMNS = (tl.constexpr(sum((offset[d] + 1) << 2 * m for m, offset in enumerate(_OFFSETS))) for d in (0, 1))
+
+def _packed(offsets: list[list[int]]) -> list[tl.constexpr]:
+    """Rows and columns of offsets -1..1, two bits of each, one too high."""
+    return [tl.constexpr(sum((offset[d] + 1) << 2 * m for m, offset in enumerate(offsets))) for d in (0, 1)]
+
+
+_HERE, _AROUND = [0, 0], NEIGHBOURS.tolist()
+# candidates 0 (its own), 1 (zero), 2 (the prediction), 3.. (the neighbours')
+CANDIDATES = tl.constexpr(3 + len(_AROUND))
+ROWS, COLUMNS = _packed([_HERE] * 3 + _AROUND)
+# of the eight when vectors settle: whose vector, in the first and in the second round, and what is added in the second
+FIRST_ROWS, FIRST_COLUMNS = _packed([_HERE] * 3 + _AROUND[:4] + [_HERE])
+SECOND_ROWS, SECOND_COLUMNS = _packed([_HERE] * 2 + _AROUND[:2] + [_HERE] * 4)
+DOWN, RIGHT = _packed([_HERE] * 4 + _AROUND[:4])
 
 
 @triton.jit
@@ -183,73 +193,43 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: 
 
 
 @triton.jit
-def _offers(mv_ptr, i, j, ok, oy, ox, H, W):
-    """The 16 candidates (dy, dx) [B, 16] of `settle` for blocks j [B, 1], their own (oy, ox) first."""
-    m = tl.arange(0, 16)[None, :]
+def _offers(mv_ptr, i, j, ok, H, W, FIRST: tl.constexpr):
+    """The eight candidates (dy, dx) [1, 8] of `settle` for block j [1, 1], its own first."""
+    m = tl.arange(0, 8)[None, :]
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
-    ni = i + ((ROWS >> (2 * m)) & 3) - 1
-    nj = j + ((COLUMNS >> (2 * m)) & 3) - 1
-    there = (m > 2) & (m < 7) & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
+    ni = i + (((FIRST_ROWS if FIRST else SECOND_ROWS) >> (2 * m)) & 3) - 1
+    nj = j + (((FIRST_COLUMNS if FIRST else SECOND_COLUMNS) >> (2 * m)) & 3) - 1
+    there = (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
+    if FIRST:
+        there = there & (m != 1)
     dy, dx = vector(mv_ptr, ni, nj, ok & there, W >> 4)
-    dy, dx = tl.where(m == 2, py, dy), tl.where(m == 2, px, dx)
-    column = ((m - 7) * 11) >> 5  # (m - 7) / 3
-    dy = tl.where(m > 6, oy + (m - 7) - 3 * column - 1, dy)
-    dx = tl.where(m > 6, ox + column - 1, dx)
-    dy, dx = reach(dy, i, H), reach(dx, j, W)
-    return tl.where(m == 0, oy, dy), tl.where(m == 0, ox, dx)
+    if not FIRST:
+        dy, dx = dy + ((DOWN >> (2 * m)) & 3) - 1, dx + ((RIGHT >> (2 * m)) & 3) - 1
+    foreseen = m == (2 if FIRST else 1)
+    return reach(tl.where(foreseen, py, dy), i, H), reach(tl.where(foreseen, px, dx), j, W)
 
 
-@triton.jit
-def _settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, moved_ptr, i, block, inside, H, W, number, FIRST):
-    j = block + tl.zeros((1, 1), tl.int32)
-    ok = inside & (j >= 0)
-    oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
-    dy, dx = _offers(mv_ptr, i, j, ok, oy, ox, H, W)
+@triton.jit(do_not_specialize=["row", "column"])
+def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, row, column, H, W, FIRST: tl.constexpr):
+    """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
+    them reads is written by another."""
+    i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column + tl.zeros((1, 1), tl.int32)
+    ok = (i < (H >> 4)) & (j < (W >> 4))
+    dy, dx = _offers(mv_ptr, i, j, ok, H, W, FIRST)
 
-    m, n, k = tl.arange(0, 16)[None, :], tl.arange(0, 16), tl.arange(0, 32)
-    rows, columns, used = k[None, :, None], k[None, None, :], tl.broadcast_to(ok, (1, 16)).reshape(16, 1, 1)
-    vy, vx = dy.reshape(16, 1, 1), dx.reshape(16, 1, 1)
+    m, n, k = tl.arange(0, 8)[None, :], tl.arange(0, 16), tl.arange(0, 32)
+    rows, columns, used = k[None, :, None], k[None, None, :], tl.broadcast_to(ok, (1, 8)).reshape(8, 1, 1)
+    vy, vx = dy.reshape(8, 1, 1), dx.reshape(8, 1, 1)
     x, y = 16 * j.reshape(1, 1, 1) + (vx >> 2) - 3 + columns, 16 * i + (vy >> 2) - 3 + rows
     patch = samples(ref_ptr, y, x, used & (rows < 23) & (columns < 23), H, W)
-    tap = n[None, :, None]
-    there = interpolated(patch, luma_taps(taps_ptr, vx, tap, 0), luma_taps(taps_ptr, vy, tap, 0))
-    x, y = 16 * j.reshape(1, 1, 1) + n[None, :, None], 16 * i + n[None, None, :]
-    cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W), (16, 16, 16))
-    difference = satd(there, cur, 16).reshape(1, 16)
+    at = n[None, :, None]
+    there = interpolated(patch, luma_taps(taps_ptr, vx, at, 0), luma_taps(taps_ptr, vy, at, 0))
+    x, y = 16 * j.reshape(1, 1, 1) + at, 16 * i + n[None, None, :]
+    cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W), (8, 16, 16))
+    difference = satd(there, cur, 8).reshape(1, 8)
 
     bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)
     cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
-    best = tl.min((cost << 4) + m, axis=1)[:, None] & 15  # a cost is below 2^27
-    taken = m == best
+    taken = m == (tl.min((cost << 3) + m, axis=1)[:, None] & 7)  # a cost is below 2^27
     vy, vx = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None], tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]
     store_vector(mv_ptr, i, j, ok, W >> 4, vy, vx)
-    changed = tl.sum(tl.sum(((vy ^ oy) | (vx ^ ox)).to(tl.int64) & 0xFFFFFFFF, axis=1), axis=0) != 0
-    # the first round marks every block; what later ones leave as it is keeps its mark
-    mark = inside if FIRST else inside & changed
-    tl.store(moved_ptr + i.to(tl.int64) * (W >> 4) + block, tl.where(changed, number + 1, 0).to(tl.uint8), mask=mark)
-
-
-@triton.jit
-def _recent(moved_ptr, i, j, since, H, W):
-    """Whether a vector that counts for the choice of block (i, j) was given a new value in pass `since` or later."""
-    row, column = i + tl.arange(0, 4)[:, None] - 1, j + tl.arange(0, 8)[None, :] - 2
-    there = (row >= 0) & (row < tl.minimum(H >> 4, i + 2)) & (column >= 0) & (column < tl.minimum(W >> 4, j + 3))
-    at = row.to(tl.int64) * (W >> 4) + column
-    return tl.max(tl.max(tl.load(moved_ptr + at, mask=there, other=0).to(tl.int32), axis=1), axis=0) > since
-
-
-@triton.jit(do_not_specialize=["number", "since", "row", "column"])
-def settle(
-    cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, moved_ptr, number, since, row, column, H, W, FIRST: tl.constexpr
-):
-    """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place, in pass `number`:
-    nothing that one of them reads is written by another. moved, uint8 [H / 16, W / 16]: 1 + the pass in which each
-    vector was changed, 0 if none; the first round fills it. A block whose surroundings have not changed since its last
-    turn, in pass `since`, would choose the same."""
-    i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column
-    inside = (i < (H >> 4)) & (j < (W >> 4))
-    due = inside
-    if not FIRST:
-        due = _recent(moved_ptr, i, j, since, H, W)
-    if due:
-        _settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, moved_ptr, i, j, inside, H, W, number, FIRST)

@@ -2,14 +2,14 @@
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes, one more field of
 vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and `out`; the last, a quarter
-of the blocks each, work in place, and mark in the coarse means what they changed.
+of the blocks each, work in place.
 """
 
 import torch
 import triton
 from torch import Tensor
 
-from nvc.kernels._motion_settle import COLOURS, ROUNDS
+from nvc.kernels._motion_settle import SETTLING
 from nvc.kernels.gpu._interpolate import tap_rows
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
 from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
@@ -36,8 +36,5 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     fraction[several](cur, ref, rate, taps, out, mv, H, W, STEP=2, **TILE)
     fraction[several](cur, ref, rate, taps, mv, out, H, W, STEP=1, **TILE)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
-    moved = coarse  # of no more use
-    for number in range(ROUNDS * COLOURS):
-        first, colour = number < COLOURS, number % COLOURS
-        turn = number, number - COLOURS, colour >> 1, colour & 1
-        settle[half](cur, ref, rate, taps, out, moved, *turn, H, W, FIRST=first, **SETTLE_TILE)
+    for first, colour in SETTLING:
+        settle[half](cur, ref, rate, taps, out, colour >> 1, colour & 1, H, W, FIRST=first, **SETTLE_TILE)
