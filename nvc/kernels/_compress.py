@@ -1,13 +1,13 @@
 """Moving the chosen elements of a vector together, and apart again, where the CPU has instructions for it (AVX-512
 VBMI2); written out by the compiler they would be slower than a loop."""
 
-from llvmlite import binding, ir  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from nvc.kernels._vector import I8, I16, I32, I64, emitted, intrinsic
+from nvc.kernels._vector import I8, I16, I32, I64, available, emitted, intrinsic
 
 LANES = 32
-AVAILABLE = bool(binding.get_host_cpu_features().get("avx512vbmi2"))
+AVAILABLE = available("avx512vbmi2")
 
 
 def _chosen(v, index, i, skip):

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from llvmlite import binding  # type: ignore[import-untyped]
 from torch import Tensor
 
 from nvc.kernels import _amx
 from nvc.kernels._fixed import clamp16, compiled, requant, store_u8, view
 from nvc.kernels._layers import layer_s16, layer_s32, layer_u8
 from nvc.kernels._pool import scratch
+from nvc.kernels._vector import available
 from nvc.kernels._vnni import ORDERS, PIXELS, TILE, VIEW
 
 # pixels that go through a chain of layers together: what lies between the layers stays in the nearest cache
 TILE_ROWS = 24 * PIXELS
 assert TILE_ROWS % _amx.ROWS == 0
-_VNNI = bool(binding.get_host_cpu_features().get("avx512vnni"))
+_VNNI = available("avx512vnni")
 # what can make products on this machine, fastest first
 UNITS = [unit for unit, usable in (("amx", _VNNI and _amx.permitted()), ("vnni", _VNNI), ("torch", True)) if usable]
 _unit = UNITS[0]

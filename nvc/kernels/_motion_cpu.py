@@ -39,13 +39,13 @@ def shrink(src, src_margin, dst, margin):
         while j + 4 <= columns:
             means16(src, at + 4 * j, stride, dst, to + j)
             j += 4
-        for last in range(j, columns):
-            x = src_margin + 4 * last
+        for rest in range(j, columns):
+            x = src_margin + 4 * rest
             total = np.int32(8)
             for r in range(4):
                 for c in range(4):
                     total += np.int32(src[y + r, x + c])
-            dst[margin + i, margin + last] = np.uint8(total >> 4)
+            dst[margin + i, margin + rest] = np.uint8(total >> 4)
     replicate(dst, margin)
 
 
