@@ -82,13 +82,15 @@ def vector_bits(mv):
     return int((mv_residual(mv).int().abs()[..., None] >> torch.arange(13) > 0).sum())
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_high_rates_give_fields_of_fewer_bits(seed):
-    ref = texture(H, W)
-    cur = moved(ref, 5, -9).int() + texture(H, W, seed) // 4
-    cur = cur.clamp(0, 255).to(torch.uint8)
-    bits = [vector_bits(search(cur, ref, rate)) for rate in (0, 2**8, 2**16)]
-    assert bits[0] > bits[1] > bits[2]
+def test_high_rates_give_fields_of_fewer_bits():
+    """In sum: a search that settles for what no single change improves may end higher in one field of many."""
+    ref, bits = texture(H, W), torch.zeros(3, dtype=torch.int64)
+    for seed in range(1, 13):
+        cur = moved(ref, 5, -9).int() + texture(H, W, seed) // 4
+        cur = cur.clamp(0, 255).to(torch.uint8)
+        bits += torch.tensor([vector_bits(search(cur, ref, rate)) for rate in (0, 2**8, 2**16)])
+    assert bits[1] < 0.7 * bits[0]
+    assert bits[2] < 0.9 * bits[1]
 
 
 def test_vectors_stay_within_64_pixels_of_the_picture():
@@ -171,6 +173,16 @@ def test_bad_arguments_raise():
         mv_residual(mv.int())
     with pytest.raises(ValueError, match="int16"):
         mv_restore(mv[0])
+
+
+@pytest.mark.parametrize("offset", [1, 2, 3])
+def test_planes_that_begin_within_a_word_are_refused_on_a_gpu(offset):
+    whole, mv = torch.zeros(32 * 32 + 4, dtype=torch.uint8), torch.zeros((2, 2, 2), dtype=torch.int16)
+    y, c = whole[offset : offset + 32 * 32].view(32, 32), torch.zeros((16, 16), dtype=torch.uint8)
+    with pytest.raises(ValueError, match="no multiple of 4"):
+        motion_search.launch(y, y, torch.tensor([16], dtype=torch.int32))
+    with pytest.raises(ValueError, match="no multiple of 4"):
+        motion_compensate.launch(y, c, c, mv)
 
 
 @triton.jit

@@ -154,7 +154,8 @@ def test_when_lanes_merge(symbols, lanes, last, expected):
 
 
 def test_lane_count():
-    assert [lane_count(n) for n in (0, 1, 1024, 2047, 2048, 32768, 140000, 10**7)] == [1, 1, 1, 1, 2, 32, 128, 256]
+    assert [lane_count(n) for n in (0, 1, 1024, 2047, 2048, 16383)] == [1, 1, 1, 1, 2, 8]
+    assert [lane_count(n) for n in (16384, 32767, 32768, 70000, 10**7)] == [32, 32, 64, 128, 256]
 
 
 # --- damage

@@ -58,17 +58,17 @@ def offer(mv, i, j, first, offered):
     py, px = predict(mv, i, j)
     for m in range(8):
         offered[m, 0], offered[m, 1] = oy, ox
-    begin = 1
     if first:
-        offered[1, 0], offered[1, 1] = 0, 0
-        begin = 2
-    offered[begin, 0], offered[begin, 1] = py, px
+        offered[1, 0], offered[1, 1], offered[2, 0], offered[2, 1] = 0, 0, py, px
+    else:
+        offered[1, 0], offered[1, 1] = py, px
     for n in range(4):
         dy, dx = NEIGHBOURS[n, 0], NEIGHBOURS[n, 1]
-        if first or n < 2:
+        if first or n > 1:
+            m = 3 + n if first else n
             there = 0 <= i + dy < mv.shape[0] and 0 <= j + dx < mv.shape[1]
-            offered[begin + 1 + n, 0] = mv[i + dy, j + dx, 0] if there else 0
-            offered[begin + 1 + n, 1] = mv[i + dy, j + dx, 1] if there else 0
+            offered[m, 0] = mv[i + dy, j + dx, 0] if there else 0
+            offered[m, 1] = mv[i + dy, j + dx, 1] if there else 0
         if not first:
             offered[4 + n, 0], offered[4 + n, 1] = oy + dy, ox + dx
 

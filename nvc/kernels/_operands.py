@@ -65,6 +65,13 @@ def expect_launchable(name: str, *tensors: Tensor | None) -> None:
             raise ValueError(f"{name}: operand {i} has strides {t.stride()}, expected contiguous")
 
 
+def expect_words(name: str, *tensors: Tensor) -> None:
+    """Raise ValueError unless the operands of kernel `name`, which are read by four bytes, begin at multiples of 4."""
+    for i, t in enumerate(tensors):
+        if t.data_ptr() % 4:
+            raise ValueError(f"{name}: operand {i} begins at address {t.data_ptr()}, no multiple of 4")
+
+
 def row_index(name: str, row: Tensor, rows: int) -> int:
     """The table row that kernel `name` is to use; ValueError when the tables do not have it."""
     r = int(row)

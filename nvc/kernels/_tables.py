@@ -27,7 +27,8 @@ CONTEXT_LIMITS = (1, 12, 30, 60)  # of the sums in `vector_rows`, where the next
 CONTEXTS = len(CONTEXT_LIMITS) + 1  # rows of a set: a block has one
 TABLE_ROWS = SCALE_ROWS + VECTOR_SETS * CONTEXTS
 MAX_LANES = 256
-LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own
+LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own; half as many in a packet of so many:
+MANY_SYMBOLS = 16384
 
 SCALES = tuple(0.11 * (64 / 0.11) ** (i / 63) for i in range(64))
 

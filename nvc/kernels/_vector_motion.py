@@ -142,8 +142,11 @@ def _sad_row(v, size, cur, ic, ref, ir_):
     return total
 
 
-def _scan(v, size, cur, ic, sc, ref, ir_, sr, dx):
-    rows = (_sad_row(v, size, cur, v.at(ic, sc, r), ref, v.at(ir_, sr, r)) for r in range(size))
+QUARTER_ROWS = (0, 2, 5, 7)  # of a window, that the search in the planes of 4x4 means compares
+
+
+def _scan(v, size, rows, cur, ic, sc, ref, ir_, sr, dx):
+    rows = (_sad_row(v, size, cur, v.at(ic, sc, r), ref, v.at(ir_, sr, r)) for r in rows)
     total = functools.reduce(v.b.add, rows)
     lane = ir.Constant(ir.VectorType(I32, 16), list(range(16)))
     at = v.b.add(v.splat(v.b.trunc(dx, I32), 16), lane)
@@ -155,13 +158,13 @@ def _scan(v, size, cur, ic, sc, ref, ir_, sr, dx):
 def scan5(typingctx, cur, ic, sc, ref, ir_, sr, dx):
     """int32, 16 * cost + n: the least SAD + |dx + n| of a 5x5 window of cur with those n = 0..15 columns on in ref, of
     which it reads 24."""
-    return _emitted(types.int32, (cur, ic, sc, ref, ir_, sr, dx), lambda v, *args: _scan(v, 5, *args))
+    return _emitted(types.int32, (cur, ic, sc, ref, ir_, sr, dx), lambda v, *args: _scan(v, 5, range(5), *args))
 
 
 @intrinsic
 def scan8(typingctx, cur, ic, sc, ref, ir_, sr, dx):
-    """As scan5, 8x8 window."""
-    return _emitted(types.int32, (cur, ic, sc, ref, ir_, sr, dx), lambda v, *args: _scan(v, 8, *args))
+    """As scan5, four rows of an 8x8 window."""
+    return _emitted(types.int32, (cur, ic, sc, ref, ir_, sr, dx), lambda v, *args: _scan(v, 8, QUARTER_ROWS, *args))
 
 
 def _means4(width):

@@ -96,6 +96,7 @@ def launch(y, u, v, mv, *, out=None):
     if out.stride(2) != 1 or out.device != y.device:
         raise ValueError(f"motion_compensate: out has strides {out.stride()} on {out.device}, y is on {y.device}")
     ops.expect_launchable("motion_compensate", y, u, v, mv)
+    ops.expect_words("motion_compensate", y, u, v, mv)
     gpu.run(y, u, v, mv, out)
     return out
 

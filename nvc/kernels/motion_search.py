@@ -6,17 +6,17 @@ the first of its candidates with the least cost.
 
 1. Coarse: planes of 16x16 means, a window of 5x5 means around the block, whole displacements dy -5..5, dx -8..7; cost
    SAD + |dy| + |dx|, candidates in raster order.
-2. Quarter: planes of 4x4 means, a window of 8x8 means around the block; dy -8..7, dx -8..7 around zero and dy -3..3,
-   dx -8..7 around four times the coarse vector, in this order; cost SAD + |dy| + |dx|.
+2. Quarter: planes of 4x4 means, rows 0, 2, 5 and 7 of a window of 8x8 means around the block; dy -8..7, dx -8..7
+   around zero and dy -3..3, dx -8..7 around four times the coarse vector, in this order; cost SAD + |dy| + |dx|.
 3. From here the cost of v is SAD(16x16) + ((rate * bits(v - p)) >> 4), where p predicts the block from the vectors of
    the previous pass (`mv_residual`) and bits is the sum over components of 2 * bit_length(|d|) + 1. Twice: the 7x7
    whole pixels around, then zero, p and the eight neighbours' vectors (left, top, right, bottom, then the corners).
    The second time, the 7x7 only around vectors that are not those of the first time.
 4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
 5. Twice, for each of four colours of blocks, by the parities of row and column: first zero, p and the vectors to the
-   left, above, to the right and below; then p, the vectors to the left and above, and a quarter pel to the left, up, to
-   the right and down. Their cost counts the bits of every block that is predicted from this one too: SATD + ((rate * 3
-   * L) >> 2), L the sum of bit_length over both components of v - p here, to the right, below, below to the left and,
+   left, above, to the right and below; then p, the vectors to the right and below, and a quarter pel to the left, up,
+   to the right and down. Their cost counts the bits of every block that is predicted from this one too: SATD + ((rate *
+   3 * L) >> 2), L the sum of bit_length over both components of v - p here, to the right, below, below to the left and,
    from the last but one column, below to the right, and 1 where v is not whole, as such a block cannot be a copy; SATD
    the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better than a SAD what coding
    the difference will cost, and is some six times as large. Each choice holds at once, so it is seen by the blocks
@@ -30,7 +30,7 @@ at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4. In 5, the transform of an 8x8
 so its magnitudes sum to at most 8 * 8 * 8 * 255, and a cost is at most 2^19 + (2^20 * 3 * (5 * 26 + 1) >> 2) < 2^27.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QU
 from nvc.kernels._motion_settle import SETTLING, settle
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
+from nvc.kernels._vector_motion import QUARTER_ROWS
 from nvc.kernels.gpu import motion_search as gpu
 
 MAX_RATE = 2**20
@@ -75,12 +76,13 @@ def shrunk(plane: Tensor) -> Tensor:
     return (plane.reshape(h // 4, 4, w // 4, 4).sum((1, 3)) + 8) >> 4
 
 
-def distance(cur: Tensor, ref: Tensor, mv: Tensor, pitch: int, size: int) -> Tensor:
-    """SAD + |dy| + |dx| of the windows of `size` samples centred on blocks of `pitch` samples, ref's moved by mv."""
+def distance(cur: Tensor, ref: Tensor, mv: Tensor, pitch: int, size: int, rows: Sequence[int]) -> Tensor:
+    """SAD + |dy| + |dx| of rows of the windows of `size` samples centred on blocks of `pitch` samples, ref's moved by
+    mv."""
     at = [torch.arange(n // pitch) * pitch - (size - pitch) // 2 for n in cur.shape]
     top, left = torch.meshgrid(*at, indexing="ij")
     there = windows(ref, top + mv[..., 0], left + mv[..., 1], size)
-    return (windows(cur, top, left, size) - there).abs().sum((2, 3)) + mv.abs().sum(2)
+    return (windows(cur, top, left, size) - there)[:, :, list(rows)].abs().sum((2, 3)) + mv.abs().sum(2)
 
 
 def hierarchy(cur: Tensor, ref: Tensor) -> Tensor:
@@ -90,10 +92,10 @@ def hierarchy(cur: Tensor, ref: Tensor) -> Tensor:
     zero = torch.zeros(*cur16.shape, 2, dtype=torch.int64)
     coarse, best = (Choice(torch.full(zero.shape[:2], LARGE), zero) for _ in range(2))
     for v in torch.cartesian_prod(torch.arange(-5, 6), torch.arange(-8, 8)):
-        coarse.offer(distance(cur16, ref16, zero + v, 1, 5), zero + v)
+        coarse.offer(distance(cur16, ref16, zero + v, 1, 5, range(5)), zero + v)
     for centre, rows in ((zero, torch.arange(-8, 8)), (4 * coarse.mv, torch.arange(-3, 4))):
         for v in torch.cartesian_prod(rows, torch.arange(-8, 8)):
-            best.offer(distance(cur4, ref4, centre + v, 4, 8), centre + v)
+            best.offer(distance(cur4, ref4, centre + v, 4, 8, QUARTER_ROWS), centre + v)
     return 16 * best.mv
 
 
@@ -159,7 +161,7 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
         neighbours = [moved(mv, dy, dx) for dy, dx in NEIGHBOURS[:4].tolist()]
         steps = mv + torch.from_numpy(NEIGHBOURS[:4])[:, None, None]
         begin = (torch.zeros_like(mv), predictor(mv), *neighbours)
-        for v in begin if first else (predictor(mv), *neighbours[:2], *steps):
+        for v in begin if first else (predictor(mv), *neighbours[2:], *steps):
             best.offer(total(clamped(v)), clamped(v))
         return best.mv
 
@@ -229,6 +231,7 @@ def launch(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None)
     h, w = cur.shape
     out = ops.output("motion_search", out, (h // 16, w // 16, 2), torch.int16, cur.device)
     ops.expect_launchable("motion_search", cur, ref, rate, out)
+    ops.expect_words("motion_search", cur, ref, out)
     gpu.run(cur, ref, rate, out)
     return out
 

@@ -37,6 +37,7 @@ from nvc.kernels._rans import MORE_STEPS, lane_of, phases, turns
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import (
     LANE_SYMBOLS,
+    MANY_SYMBOLS,
     MAX_LANES,
     MAX_SYMBOL,
     SCALE_ROWS,
@@ -48,12 +49,16 @@ from nvc.kernels.gpu import rans_encode as gpu
 
 
 def lane_count(symbols: int) -> int:
-    """Lanes for a packet of `symbols` coded symbols: one for each 1024, rounded down to a power of two, 1 .. 256.
+    """Lanes for a packet of `symbols` coded symbols: one for each 1024, from 16384 on one for each 512, rounded down to
+    a power of two, 1 .. 256.
 
     A lane that merges costs about 1.3 bytes (a stored state of 3.6, which carries three of message on average, and half
-    the length of a pair): half a percent of a packet at one bit a symbol. Half as many would save half of that, but
-    they are all the parallelism that a GPU decodes with.
+    the length of a pair): half a percent of a packet at one bit a symbol and 1024 symbols a lane. Half as many would
+    save half of that, but they are all the parallelism that a GPU decodes with, and where symbols are many the longest
+    of its steps.
     """
+    if symbols >= MANY_SYMBOLS:
+        symbols *= 2
     return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
 
 

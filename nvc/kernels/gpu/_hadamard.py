@@ -13,19 +13,28 @@ import triton.language as tl
 
 
 @triton.jit
-def _pairs(M: tl.constexpr, EVEN: tl.constexpr, ODD: tl.constexpr):
-    """int8 [M, 32, 16]: rows 2 k and 2 k + 1 are EVEN and ODD times row k of H."""
-    k, v = tl.arange(0, 32)[None, :, None], tl.arange(0, 16)[None, None, :]
-    bits = (k >> 1) & v & 7
+def _paired(a, b, M: tl.constexpr):
+    """int8 [16 M, 32]: a and b next to each other, both [M, 16, 16], columns 2 t, 2 t + 1, 8 + 2 t, 9 + 2 t next to one
+    another: a product leaves these in a thread, and the next begins with them there."""
+    both = tl.join(a.to(tl.int8), b.to(tl.int8)).reshape(M, 16, 2, 4, 2, 2)
+    return tl.permute(both, (0, 1, 3, 2, 4, 5)).reshape(16 * M, 32)
+
+
+@triton.jit
+def _pairs(EVEN: tl.constexpr, ODD: tl.constexpr):
+    """int8 [32, 16]: two rows for each row of H, in the order of `_paired`, EVEN and ODD times it."""
+    v, k = tl.arange(0, 16)[:, None], tl.arange(0, 32)[None, :]  # transposed, so that a column is contiguous
+    row = 8 * ((k >> 2) & 1) + 2 * (k >> 3) + ((k >> 1) & 1)
+    bits = row & v & 7
     sign = 1 - 2 * ((0x96 >> bits) & 1)  # bit n of 0x96: whether the number of bits of n is odd
-    value = tl.where((k >> 4) == (v >> 3), sign, 0) * tl.where((k & 1) == 0, EVEN, ODD)
-    return tl.broadcast_to(value, (M, 32, 16)).to(tl.int8)
+    value = tl.where((row >> 3) == (v >> 3), sign, 0) * tl.where((k & 1) == 0, EVEN, ODD)
+    return tl.trans(value.to(tl.int8))
 
 
 @triton.jit
 def satd(a, b, M: tl.constexpr):
-    """int32 [M]: sums of the magnitudes of the four 8x8 transforms of a - b, both int32 [M, 16, 16] of samples."""
-    both = tl.join((a - 128).to(tl.int8), (b - 128).to(tl.int8)).reshape(M, 16, 32)
-    half = tl.permute(tl.dot(both, _pairs(M, 1, -1), out_dtype=tl.int32), (0, 2, 1))
-    both = tl.join((half >> 6).to(tl.int8), (half & 63).to(tl.int8)).reshape(M, 16, 32)
-    return tl.sum(tl.sum(tl.abs(tl.dot(both, _pairs(M, 64, 1), out_dtype=tl.int32)), axis=2), axis=1)
+    """int32 [M]: sums of the magnitudes of the four 8x8 transforms of a - b, both int32 [M, 16, 16] in -128 .. 127."""
+    half = tl.dot(_paired(a, b, M), _pairs(1, -1), out_dtype=tl.int32).reshape(M, 16, 16)
+    half = tl.permute(half, (0, 2, 1))
+    twice = tl.dot(_paired(half >> 6, half & 63, M), _pairs(64, 1), out_dtype=tl.int32).reshape(M, 256)
+    return tl.sum(tl.abs(twice), axis=1)

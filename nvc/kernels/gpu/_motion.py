@@ -13,9 +13,10 @@ from nvc.kernels.gpu._mv import bit_length
 
 @triton.jit
 def vector(mv_ptr, i, j, ok, columns):
-    """(dy, dx) of blocks (i, j) of int16 [., columns, 2]; zero where not ok."""
+    """(dy, dx) of blocks (i, j) of int16 [., columns, 2], both read at once; zero where not ok."""
     at = mv_ptr + (i.to(tl.int64) * columns + j) * 2
-    return tl.load(at, mask=ok, other=0).to(tl.int32), tl.load(at + 1, mask=ok, other=0).to(tl.int32)
+    both = tl.load(at.to(tl.pointer_type(tl.int32)), mask=ok, other=0)
+    return (both << 16) >> 16, both >> 16
 
 
 @triton.jit

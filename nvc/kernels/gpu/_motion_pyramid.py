@@ -1,7 +1,7 @@
 """Device code of motion_search, passes 1 and 2: means of 4x4 and 16x16 samples, and the search in them.
 
 Tile: `shrink` streams the planes (4 MB at 1080p: 1 us). `hierarchy` tries, for four blocks at a time, 176 coarse
-displacements of 25 samples and 368 quarter ones of 64: its 29000 byte loads a block hit the first-level cache, and are
+displacements of 25 samples and 368 quarter ones of 32: its 17000 byte loads a block hit the first-level cache, and are
 what it costs. A warp has the 32 displacements of two rows, which read 16 neighbouring bytes each, and a thread all the
 samples of one: nothing is reduced between threads before the end.
 """
@@ -81,8 +81,8 @@ def _displacement(rank, cy, cx):
 @triton.jit
 def _quarter(fine_ptr, i, j, cy, cx, h, w, BLOCKS: tl.constexpr):
     """Pass 2 of blocks j [BLOCKS, 1] around zero and (cy, cx): (dy, dx) [BLOCKS, 1], in quarter-plane samples."""
-    n = tl.arange(0, 8)
-    y, x = 4 * i - 2 + n[:, None, None, None], 4 * j[None, None, :, :] - 2 + n[None, :, None, None]
+    r, n = tl.arange(0, 4)[:, None, None, None], tl.arange(0, 8)[None, :, None, None]
+    y, x = 4 * i - 2 + 2 * r + (r >> 1), 4 * j[None, None, :, :] - 2 + n  # rows 0, 2, 5, 7 of eight
     cur = pixels(fine_ptr, y, x, h, w)
     ref_ptr = fine_ptr + h.to(tl.int64) * w
     best = tl.full((BLOCKS, 32), 2**30, tl.int32)

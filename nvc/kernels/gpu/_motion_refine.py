@@ -13,7 +13,7 @@ import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._hadamard import satd
-from nvc.kernels.gpu._interpolate import interpolated, luma_taps, pixels, samples
+from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch, pixels
 from nvc.kernels.gpu._motion import (
     dependent_lengths,
     limited,
@@ -42,7 +42,7 @@ CANDIDATES = tl.constexpr(3 + len(_AROUND))
 ROWS, COLUMNS = _packed([_HERE] * 3 + _AROUND)
 # of the eight when vectors settle: whose vector, in the first and in the second round, and what is added in the second
 FIRST_ROWS, FIRST_COLUMNS = _packed([_HERE] * 3 + _AROUND[:4] + [_HERE])
-SECOND_ROWS, SECOND_COLUMNS = _packed([_HERE] * 2 + _AROUND[:2] + [_HERE] * 4)
+SECOND_ROWS, SECOND_COLUMNS = _packed([_HERE] * 2 + _AROUND[2:4] + [_HERE] * 4)
 DOWN, RIGHT = _packed([_HERE] * 4 + _AROUND[:4])
 
 
@@ -158,7 +158,7 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
 
 @triton.jit
 def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constexpr, BLOCKS: tl.constexpr):
-    """The eight positions at STEP (2 or 1) quarter samples, column by column. Operands as in `whole`; `tap_rows`."""
+    """The eight positions at STEP (2 or 1) quarter samples, column by column. Operands as in `whole`; `taps_on`."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
@@ -166,20 +166,18 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: 
     oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
 
     # row 16 e + x of the result is column x for the displacement e - 1; column 16 d + y likewise; d, e = 3 are idle
-    n, k, q = tl.arange(0, 16), tl.arange(0, 32), tl.arange(0, 64)[None, :, None]
+    n, k = tl.arange(0, 16), tl.arange(0, 32)
     # of the first displacement; the last is 0 or 1 further
-    top, left = ((oy - STEP) >> 2)[:, :, None], ((ox - STEP) >> 2)[:, :, None]
-    row, column, used = k[None, :, None], k[None, None, :], ok[:, :, None]
-    x, y = 16 * j[:, :, None] + left - 3 + column, 16 * i + top - 3 + row
-    patch = samples(ref_ptr, y, x, used & (row < 24) & (column < 24), H, W)
-    dx = reach(ox[:, :, None] + STEP * ((q >> 4) - 1), j[:, :, None], W)  # [BLOCKS, 64, 1]
-    dy = reach(oy[:, :, None] + STEP * ((q >> 4) - 1), i, H)
-    # [BLOCKS, 64, 32]; idle displacements may go further
-    across = luma_taps(taps_ptr, dx, q & 15, tl.minimum((dx >> 2) - left, 1))
-    down = luma_taps(taps_ptr, dy, q & 15, tl.minimum((dy >> 2) - top, 1))
-    there = interpolated(patch, across, down).reshape(BLOCKS, 4, 16, 4, 16)
+    top, left = 16 * i + ((oy - STEP) >> 2) - 3, 16 * j + ((ox - STEP) >> 2) - 3
+    row = k[None, :, None]
+    there = patch(ref_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
+    q = tl.arange(0, 4)[None, :]  # displacement + 1; idle ones may go further
+    dy, dx = reach(oy + STEP * (q - 1), i, H), reach(ox + STEP * (q - 1), j, W)
+    across = luma_across(taps_ptr, dx, (left & 3) + tl.minimum((dx >> 2) - (ox - STEP >> 2), 1))
+    down = luma_down(taps_ptr, dy, tl.minimum((dy >> 2) - (oy - STEP >> 2), 1))
+    there = interpolated(there, across, down).reshape(BLOCKS, 4, 16, 4, 16)
     x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
-    cur = pixels(cur_ptr, y, x, H, W)[:, None, :, None, :]
+    cur = (pixels(cur_ptr, y, x, H, W) - 128)[:, None, :, None, :]
     sad = tl.sum(tl.sum(tl.abs(there - cur), axis=4), axis=2).reshape(BLOCKS, 16)
 
     e, d = (n >> 2)[None, :], (n & 3)[None, :]
@@ -218,14 +216,13 @@ def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, row, column, H, W, FIRS
     dy, dx = _offers(mv_ptr, i, j, ok, H, W, FIRST)
 
     m, n, k = tl.arange(0, 8)[None, :], tl.arange(0, 16), tl.arange(0, 32)
-    rows, columns, used = k[None, :, None], k[None, None, :], tl.broadcast_to(ok, (1, 8)).reshape(8, 1, 1)
-    vy, vx = dy.reshape(8, 1, 1), dx.reshape(8, 1, 1)
-    x, y = 16 * j.reshape(1, 1, 1) + (vx >> 2) - 3 + columns, 16 * i + (vy >> 2) - 3 + rows
-    patch = samples(ref_ptr, y, x, used & (rows < 23) & (columns < 23), H, W)
+    row, vy, vx = k[None, :, None], dy.reshape(8, 1), dx.reshape(8, 1)
+    top, left = 16 * i + (vy >> 2) - 3, 16 * j + (vx >> 2) - 3
+    there = patch(ref_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
     at = n[None, :, None]
-    there = interpolated(patch, luma_taps(taps_ptr, vx, at, 0), luma_taps(taps_ptr, vy, at, 0))
+    there = interpolated(there, luma_across(taps_ptr, vx, left & 3), luma_down(taps_ptr, vy, 0))
     x, y = 16 * j.reshape(1, 1, 1) + at, 16 * i + n[None, None, :]
-    cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W), (8, 16, 16))
+    cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W) - 128, (8, 16, 16))
     difference = satd(there, cur, 8).reshape(1, 8)
 
     bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)

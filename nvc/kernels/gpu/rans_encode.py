@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._rans import MORE_STEPS
-from nvc.kernels._tables import LANE_SYMBOLS, MAX_LANES
+from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES
 from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, MERGE_STEPS, PROGRAMS, TILE, unmerged
 
 FILL = 2048  # words of a program that clears
@@ -81,6 +81,7 @@ def _encode(
     BLOCK: tl.constexpr,  # lanes of each
     LOG_LANES: tl.constexpr,  # PROGRAMS * BLOCK = 2^LOG_LANES
     LANE_SYMBOLS: tl.constexpr,
+    MANY_SYMBOLS: tl.constexpr,
 ):
     LANES: tl.constexpr = PROGRAMS * BLOCK
     offset = tl.program_id(0) * BLOCK
@@ -90,6 +91,7 @@ def _encode(
     if lanes == 0:
         lanes += 1
         total = tl.load(bounds_ptr + S) - tl.load(bounds_ptr)
+        total += tl.where(total >= MANY_SYMBOLS, total, 0)
         for i in tl.static_range(1, LOG_LANES + 1):
             lanes = tl.where(total >= (LANE_SYMBOLS << i), 1 << i, lanes)
     room = (ROOM.to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
@@ -189,9 +191,9 @@ def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tenso
     # beyond its share a lane has at most one symbol of a segment and those of the mergers; a symbol, at most two words
     room = torch.empty(2 * M + 2 * (S + MORE_STEPS) * MAX_LANES, dtype=torch.uint16, device=words.device)
     written = torch.empty(MAX_LANES, dtype=torch.int32, device=words.device)
-    sizes = {"PROGRAMS": PROGRAMS, "LOG_LANES": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS}
-    coded = room, written, heads, used
-    _encode[(PROGRAMS,)](symbols, rows, bounds, cdf, lanes, *coded, M, S, len(cdf), len(room), **sizes, **TILE)
+    counts = {"LOG_LANES": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS, "MANY_SYMBOLS": MANY_SYMBOLS}
+    operands = symbols, rows, bounds, cdf, lanes, room, written, heads, used
+    _encode[(PROGRAMS,)](*operands, M, S, len(cdf), len(room), PROGRAMS=PROGRAMS, **counts, **TILE)
     grid = (MAX_LANES + triton.cdiv(2 * M, FILL),)
     together = room, written, used, words, n_words, heads
     _put_together[grid](*together, len(room), 2 * M, LANES=MAX_LANES, FILL=FILL, **COPY)
