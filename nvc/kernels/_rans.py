@@ -1,14 +1,29 @@
-"""How lanes of the entropy coder take turns: docs/NUMERICS.md, "Entropy coding", says why."""
+"""How many lanes the entropy coder has, and how they take turns: docs/NUMERICS.md, "Entropy coding", says why."""
 
 import numpy as np
 
 from nvc.kernels._fixed import compiled
+from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES
 
 LOG_GROUP = 5
 GROUP = 1 << LOG_GROUP  # neighbouring lanes that merge, those of a warp
 MERGE_STEPS = 24  # between one merger and the next: nearly every lane reads a word in as many
 
 MORE_STEPS = MERGE_STEPS * LOG_GROUP  # of a lane into which all others of its group merge
+
+
+def lane_count(symbols: int) -> int:
+    """Lanes for a packet of `symbols` coded symbols: one for each 1024, from 32768 on one for each 512, rounded down to
+    a power of two, 1 .. 256.
+
+    A lane that merges costs about 1.3 bytes (a stored state of 3.6, which carries three of message on average, and half
+    the length of a pair): half a percent of a packet at one bit a symbol and 1024 symbols a lane. Half as many would
+    save half of that, but they are all the parallelism that a GPU decodes with, and where symbols are many the longest
+    of its steps.
+    """
+    if symbols >= MANY_SYMBOLS:
+        symbols *= 2
+    return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
 
 
 @compiled

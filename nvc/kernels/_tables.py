@@ -28,7 +28,7 @@ CONTEXTS = len(CONTEXT_LIMITS) + 1  # rows of a set: a block has one
 TABLE_ROWS = SCALE_ROWS + VECTOR_SETS * CONTEXTS
 MAX_LANES = 256
 LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own; half as many in a packet of so many:
-MANY_SYMBOLS = 16384
+MANY_SYMBOLS = 32768
 
 SCALES = tuple(0.11 * (64 / 0.11) ** (i / 63) for i in range(64))
 

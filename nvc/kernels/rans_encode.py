@@ -7,7 +7,7 @@ The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads
     rows     [M]          uint8                     table row of each symbol; those past the table read its last row
     bounds   [S+1]        int32   0 .. M, rising    segment s is symbols[bounds[s] : bounds[s + 1]]
     cdf      [ROWS, 256]  int32   see `_tables`
-    lanes    [1]          int32   1 .. 256          or 0: `lane_count` of the symbols
+    lanes    [1]          int32   1 .. 256          or 0: `_rans.lane_count` of the symbols
     ->
     words    [2 M]        uint16  pair after pair of lanes, then zeros
     n_words  [1]          int32   0 .. 2 M
@@ -33,33 +33,10 @@ from torch import Tensor
 
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
-from nvc.kernels._rans import MORE_STEPS, lane_of, phases, turns
+from nvc.kernels._rans import MORE_STEPS, lane_count, lane_of, phases, turns
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import (
-    LANE_SYMBOLS,
-    MANY_SYMBOLS,
-    MAX_LANES,
-    MAX_SYMBOL,
-    SCALE_ROWS,
-    SYMBOLS,
-    TOTAL,
-    default_tables,
-)
+from nvc.kernels._tables import MAX_LANES, MAX_SYMBOL, SCALE_ROWS, SYMBOLS, TOTAL, default_tables
 from nvc.kernels.gpu import rans_encode as gpu
-
-
-def lane_count(symbols: int) -> int:
-    """Lanes for a packet of `symbols` coded symbols: one for each 1024, from 16384 on one for each 512, rounded down to
-    a power of two, 1 .. 256.
-
-    A lane that merges costs about 1.3 bytes (a stored state of 3.6, which carries three of message on average, and half
-    the length of a pair): half a percent of a packet at one bit a symbol and 1024 symbols a lane. Half as many would
-    save half of that, but they are all the parallelism that a GPU decodes with, and where symbols are many the longest
-    of its steps.
-    """
-    if symbols >= MANY_SYMBOLS:
-        symbols *= 2
-    return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
 
 
 def _check_form(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor) -> None:

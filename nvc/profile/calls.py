@@ -20,8 +20,8 @@ from torch import Tensor
 from nvc.codec.reader import Decoder
 from nvc.codec.writer import Encoder
 from nvc.kernels import TABLE
+from nvc.kernels._rans import lane_count
 from nvc.kernels._table import Case, Cost, Kernel
-from nvc.kernels.rans_encode import lane_count
 from nvc.models.weights import Model
 from nvc.trace import marks
 

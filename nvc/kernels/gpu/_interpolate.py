@@ -13,9 +13,9 @@ products, so
 - Fx and Fy are ready in memory, in the order of a warp's registers;
 - the second product sums over k in the order in which the first leaves T in the registers of each thread.
 
-Bounds: taps are in [-11, 64], which fits int8. A row of them sums to 64, so T is one
-pass over 8-bit samples less 8192: within [-14312, 14248] (luma; chroma is narrower: `_motion`). As T = 256 hi + lo with
-int8 halves, |hi| <= 56, and the sum of both passes is the exact one less 64 * 8192 = 2^19.
+Bounds: taps are in [-11, 64], which fits int8. A row of them sums to 64, so T is one pass over 8-bit samples less 8192:
+within [-14312, 14248] (luma; chroma is narrower: `_motion`). As T = 256 hi + lo with int8 halves, |hi| <= 56, and the
+sum of both passes is the exact one less 64 * 8192 = 2^19, which is 128 in the result.
 """
 
 import numpy as np
@@ -70,8 +70,8 @@ def taps_on(device: torch.device) -> Tensor:
 @triton.jit
 def _threads(taps_ptr, number):
     """int8 [B, N, 8, 4, 2, 2, 4]: matrices number [B, N], four words of each thread."""
-    bytes = tl.load(taps_ptr + number[:, :, None] * 512 + tl.arange(0, 512)[None, None, :])
-    return bytes.reshape(number.shape[0], number.shape[1], 8, 4, 2, 2, 4)
+    matrices = tl.load(taps_ptr + number[:, :, None] * 512 + tl.arange(0, 512)[None, None, :])
+    return matrices.reshape(number.shape[0], number.shape[1], 8, 4, 2, 2, 4)
 
 
 @triton.jit
@@ -119,15 +119,15 @@ def clamped(v, size):
 
 
 @triton.jit
-def _at(row, column, H, W):
-    """Offset of coordinates clamped to a plane of less than 2^32 samples."""
-    return (clamped(row, H) * W + clamped(column, W)).to(tl.uint32).to(tl.int64)
+def _offset(row, column, W):
+    """In a plane of less than 2^32 samples."""
+    return (row * W + column).to(tl.uint32).to(tl.int64)
 
 
 @triton.jit
 def pixels(plane_ptr, row, column, H, W):
     """int32: uint8 [H, W] plane at int32 coordinates, whatever they are: they are clamped to it."""
-    return tl.load(plane_ptr + _at(row, column, H, W)).to(tl.int32)
+    return tl.load(plane_ptr + _offset(clamped(row, H), clamped(column, W), W)).to(tl.int32)
 
 
 @triton.jit
@@ -135,7 +135,7 @@ def patch(plane_ptr, row, left, used, H, W):
     """int8 [B, R, 32]: samples less 128 of rows [B, R, 1], from columns left & -4 on, left [B, 1, 1]; of rows that are
     not used, arbitrary. W is a multiple of 4: beyond an edge a word has the sample at the edge four times."""
     column = (left & -4) + 4 * tl.arange(0, 8)[None, None, :]
-    at = (clamped(row, H) * W + tl.minimum(tl.maximum(column, 0), W - 4)).to(tl.uint32).to(tl.int64)
+    at = _offset(clamped(row, H), clamped(column, W - 3), W)
     words = tl.load((plane_ptr + at).to(tl.pointer_type(tl.uint32)), mask=used, other=0) ^ 0x80808080
     edge = (words >> tl.where(column < 0, 0, 24)) & 0xFF
     words = tl.where((column < 0) | (column >= W), edge * 0x01010101, words)
