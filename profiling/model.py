@@ -87,6 +87,7 @@ LOOPS = {
     ("recon_u8", "_recon_u8"): _channels(2),
     ("refine_mean", "_refine_mean"): _channels(2),
     # sides; three in four have another vector in redtree at 720p, more than in any other clip
+    ("choose_overlap", "_choose_overlap"): Loop(lambda case: 4, taken=0.75),
     ("motion_compensate", "_motion_compensate"): Loop(lambda case: 4, taken=0.75),
     ("motion_search", "hierarchy"): Loop(lambda case: 9),  # 6 and 12 groups of displacements
     ("motion_search", "neighbourly"): Loop(lambda case: 8),  # pairs of rows

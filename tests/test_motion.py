@@ -35,6 +35,11 @@ def flat_chroma(y):
     return torch.full((y.shape[0] // 2, y.shape[1] // 2), 100, dtype=torch.uint8)
 
 
+def compensated(y, u, v, mv, **out):
+    """With all quarters blended."""
+    return motion_compensate(y, u, v, mv, torch.zeros(mv.shape[:2], dtype=torch.uint8), **out)
+
+
 def unpacked(packed):
     """The luma plane of a packed prediction."""
     h, w, _ = packed.shape
@@ -45,7 +50,7 @@ def unpacked(packed):
 def moved(plane, dy, dx):
     """The luma plane shifted by one vector for every block."""
     mv = torch.tensor([dy, dx], dtype=torch.int16).expand(plane.shape[0] // 16, plane.shape[1] // 16, 2).contiguous()
-    return unpacked(motion_compensate(plane, flat_chroma(plane), flat_chroma(plane), mv))
+    return unpacked(compensated(plane, flat_chroma(plane), flat_chroma(plane), mv))
 
 
 def found(cur, ref, dy, dx):
@@ -79,7 +84,7 @@ def test_a_large_object_that_moves_far_is_found():
 
 def vector_bits(mv):
     """What the search counts as the bits of a field: the lengths of its differences."""
-    return int((mv_residual(mv).int().abs()[..., None] >> torch.arange(13) > 0).sum())
+    return int((mv_residual(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8)).int().abs()[..., None] >> torch.arange(13) > 0).sum())
 
 
 def test_high_rates_give_fields_of_fewer_bits():
@@ -117,22 +122,24 @@ def test_restore_inverts_residual(shape):
     bh, bw = shape
     raw = splitmix64(bh * bw * 2, 5) % np.uint64(4095)
     mv = torch.from_numpy(raw.astype(np.int16) - np.int16(2047)).reshape(bh, bw, 2)
-    residual = mv_residual(mv)
+    overlap = torch.from_numpy((splitmix64(bh * bw, 6) & np.uint64(255)).astype(np.uint8)).reshape(bh, bw)
+    residual = mv_residual(mv, overlap)
     assert residual.abs().max() < 2**13
-    assert torch.equal(mv_restore(residual), mv)
+    for got, want in zip(mv_restore(residual), (mv, overlap), strict=True):
+        assert torch.equal(got, want)
 
 
 def test_uniform_motion_costs_one_residual():
     mv = torch.tensor([12, -7], dtype=torch.int16).expand(5, 6, 2).contiguous()
-    residual = mv_residual(mv)
+    residual = mv_residual(mv, torch.zeros((5, 6), dtype=torch.uint8))
     assert residual[:, 1:].abs().sum() == 0
-    assert residual[0, 0].tolist() == [12, -7]
-    assert torch.equal(mv_restore(residual), mv)
+    assert residual[0, 0].tolist() == [12, -7, 0]
+    assert torch.equal(mv_restore(residual)[0], mv)
 
 
 def test_zero_vectors_pack_the_reference():
     y, u, v = texture(32, 48), texture(16, 24, 1), texture(16, 24, 2)
-    got = motion_compensate(y, u, v, torch.zeros((2, 3, 2), dtype=torch.int16)).int() + 128
+    got = compensated(y, u, v, torch.zeros((2, 3, 2), dtype=torch.int16)).int() + 128
     for plane, size, first in ((y, 8, 0), (u, 4, 64), (v, 4, 80)):
         tiles = plane.reshape(4, size, 6, size).permute(0, 2, 1, 3).reshape(4, 6, size * size)
         assert torch.equal(got[..., first : first + size * size], tiles.int())
@@ -142,7 +149,7 @@ def test_zero_vectors_pack_the_reference():
 def test_extreme_vectors_replicate_the_border(dy, dx):
     y, u, v = texture(32, 48), texture(16, 24, 1), texture(16, 24, 2)
     mv = torch.tensor([dy, dx], dtype=torch.int16).expand(2, 3, 2).contiguous()
-    got = motion_compensate(y, u, v, mv).int() + 128
+    got = compensated(y, u, v, mv).int() + 128
     row, col = (0 if d < 0 else -1 for d in (dy, dx))
     for plane, channels in ((y, slice(0, 64)), (u, slice(64, 80)), (v, slice(80, 96))):
         assert (got[..., channels] == int(plane[row, col])).all()
@@ -154,25 +161,31 @@ def test_compensation_fills_a_slice_and_nothing_else():
     mv = torch.from_numpy(raw.astype(np.int16) - np.int16(200)).reshape(4, 4, 2)
     buffer = torch.full((8, 8, 192), 85, dtype=torch.int8)
     out = buffer[:, :, 96:192]
-    assert motion_compensate(y, u, v, mv, out=out) is out
-    assert torch.equal(out, motion_compensate.reference(y, u, v, mv))
+    overlap = torch.arange(16, dtype=torch.uint8).reshape(4, 4) * 17
+    assert motion_compensate(y, u, v, mv, overlap, out=out) is out
+    assert torch.equal(out, motion_compensate.reference(y, u, v, mv, overlap))
     assert (buffer[:, :, :96] == 85).all()
 
 
 def test_bad_arguments_raise():
     y, c, mv = texture(32, 32), texture(16, 16), torch.zeros((2, 2, 2), dtype=torch.int16)
+    overlap = torch.zeros((2, 2), dtype=torch.uint8)
     with pytest.raises(ValueError, match="multiples of 16"):
         search(y[:24], y[:24])
     with pytest.raises(ValueError, match="one shape"):
         search(y, texture(48, 32))
     with pytest.raises(ValueError, match="chroma"):
-        motion_compensate(y, y, y, mv)
+        motion_compensate(y, y, y, mv, overlap)
     with pytest.raises(ValueError, match="one int16 pair per block"):
-        motion_compensate(y, c, c, mv[:1])
+        motion_compensate(y, c, c, mv[:1], overlap)
+    with pytest.raises(ValueError, match=r"overlap is torch.int8 \(2, 2\)"):
+        motion_compensate(y, c, c, mv, overlap.char())
     with pytest.raises(ValueError, match="int16"):
-        mv_residual(mv.int())
+        mv_residual(mv.int(), overlap)
+    with pytest.raises(ValueError, match=r"overlap is torch.uint8 \(1, 2\)"):
+        mv_residual(mv, overlap[:1])
     with pytest.raises(ValueError, match="int16"):
-        mv_restore(mv[0])
+        mv_restore(mv)
 
 
 @pytest.mark.parametrize("offset", [1, 2, 3])
@@ -182,7 +195,7 @@ def test_planes_that_begin_within_a_word_are_refused_on_a_gpu(offset):
     with pytest.raises(ValueError, match="no multiple of 4"):
         motion_search.launch(y, y, torch.tensor([16], dtype=torch.int32))
     with pytest.raises(ValueError, match="no multiple of 4"):
-        motion_compensate.launch(y, c, c, mv)
+        motion_compensate.launch(y, c, c, mv, torch.zeros((2, 2), dtype=torch.uint8))
 
 
 @triton.jit

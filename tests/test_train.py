@@ -109,9 +109,10 @@ def test_float_compensation_is_the_kernel_without_rounding() -> None:
     y = torch.from_numpy(rng.integers(0, 256, (48, 64), dtype=np.uint8))
     u, v = (torch.from_numpy(rng.integers(0, 256, (24, 32), dtype=np.uint8)) for _ in range(2))
     mv = torch.from_numpy(rng.integers(-90, 90, (3, 4, 2), dtype=np.int16))
-    want = motion_compensate.reference(y, u, v, mv).permute(2, 0, 1)[None].float()
+    overlap = torch.from_numpy(rng.integers(0, 256, (3, 4), dtype=np.uint8))
+    want = motion_compensate.reference(y, u, v, mv, overlap).permute(2, 0, 1)[None].float()
     pixels = pack(y[None, None].float(), torch.stack((u, v))[None].float()) - 128
-    assert (compensate(pixels, mv[None].long()) - want).abs().max() <= 1.0001  # the kernel rounds twice
+    assert (compensate(pixels, mv[None].long(), overlap[None]) - want).abs().max() <= 1.0001  # the kernel rounds twice
 
 
 def test_goes_back_after_many_bad_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

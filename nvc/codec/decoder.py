@@ -87,7 +87,8 @@ class FrameDecoder(Session):
         with span("entropy"):
             if kind != KEY:
                 vector_rows(self.vectors, self.control.vector_sets, out=table)
-                mv_restore(self._read(table, self._lengths[0], differences, first=True), out=self.vectors)
+                self._read(table, self._lengths[0], differences, first=True)
+                mv_restore(differences, out=(self.vectors, self.overlap))
             z = space.s8("z", *z_symbols.shape)
             z_read = self.runner.beside(partial(self._read_hyper, kind, z_rows, z_symbols, z))
         self.predict(kind)

@@ -12,6 +12,7 @@ from nvc.codec.gop import few_symbols, search_rate
 from nvc.codec.payload import Payload
 from nvc.codec.runner import Download, Runner
 from nvc.codec.session import KEY, Session, kind_of
+from nvc.kernels.choose_overlap import choose_overlap
 from nvc.kernels.choose_rows import choose_rows, class_costs
 from nvc.kernels.compact import compact
 from nvc.kernels.motion_search import motion_search
@@ -51,7 +52,7 @@ class FrameEncoder(Session):
         self._bounds = {k: torch.tensor(v, dtype=torch.int32, device=self.device) for k, v in starts.items()}
         self._numbers = self.space("numbers", (3,), torch.int32)
         self._by_number = torch.zeros(1, dtype=torch.int32, device=self.device)  # as many lanes as are worth it
-        self._choice, self._contexts = self.space.u8("choice", 2), self.space.u8("contexts", *self.vectors.shape)
+        self._choice, self._contexts = self.space.u8("choice", 3), self.space.u8("contexts", *self.overlap.shape, 3)
         self._under_way: deque[tuple[bool, Download]] = deque()
 
     def encode(self, y: Tensor, u: Tensor, v: Tensor, qp: int, *, key: bool, reset: bool) -> CodedFrame:
@@ -77,8 +78,8 @@ class FrameEncoder(Session):
         key, fetched = self._under_way.popleft()
         numbers, choice, heads, *planes = fetched.tensors()
         n_words, lanes, _ = numbers.tolist()
-        sets = (0, 0) if key else (int(choice[0]), int(choice[1]))
-        payload = Payload(sets, lanes, heads, fetched.front(n_words)).pack()
+        vertical, horizontal, overlap = (0, 0, 0) if key else choice.tolist()
+        payload = Payload((vertical, horizontal, overlap), lanes, heads, fetched.front(n_words)).pack()
         return CodedFrame(payload, (planes[0], planes[1], planes[2]) if planes else None)
 
     def _work(self, kind: str) -> None:
@@ -111,14 +112,16 @@ class FrameEncoder(Session):
             self._luma[:height, width:] = self._luma[:height, width - 1 : width]
             self._luma[height:] = self._luma[height - 1 : height]
             vector_rows(self.vectors, self.control.vector_sets, out=self._contexts)
-            motion_search(self._luma, self.reference[0], self.control.rate, out=self.vectors)
+            pictures, rate = (self._luma, self.reference[0]), self.control.rate
+            motion_search(*pictures, rate, out=self.vectors)
+            choose_overlap(*pictures, self.vectors, rate, out=self.overlap)
 
     def _code(self, kind: str, z: Tensor, q: Tensor, index: Tensor) -> None:
         differences, z_symbols, symbols = self.segments(self.symbols)
         table, z_rows, rows = self.segments(self.rows)
         bounds, (n_words, lanes, count) = self._bounds[KEY if kind == KEY else ""], torch.split(self._numbers, 1)
         if kind != KEY:
-            mv_residual(self.vectors, out=differences)
+            mv_residual(self.vectors, self.overlap, out=differences)
             choose_rows(differences, self._contexts, self._costs, out=(self._choice, table))
         z_symbols.copy_(z)
         z_rows.copy_(self.control.hyper_rows)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream, leb128
-from nvc.kernels._tables import MAX_LANES, VECTOR_SETS
+from nvc.kernels._tables import MAX_LANES
 from nvc.kernels.rans_decode import idle
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
@@ -40,22 +40,24 @@ def _states(data: bytes, lanes: int) -> tuple[np.ndarray, int]:
 
 @dataclass(frozen=True)
 class Payload:
-    """vector_sets: sets of probability tables for the vertical and horizontal vector differences (0..7 each)."""
+    """vector_sets: sets of probability tables for the vertical and horizontal vector differences (0..7 each) and for
+    overlaps (0..3)."""
 
-    vector_sets: tuple[int, int]
+    vector_sets: tuple[int, int, int]
     lanes: int  # a power of two, 1 .. 256
     heads: Tensor  # int64 [3, 256], where the lanes begin: `nvc.kernels.rans_decode`
     words: Tensor  # uint16 [n]
 
     def pack(self) -> bytes:
-        """Head byte 0: log2 of the lanes; head byte 1: the two vector sets, four bits each."""
+        """Head byte 0: log2 of the lanes; head byte 1: the vector sets in three, three and two bits."""
         states, first = self.heads[0, : self.lanes], self.heads[1, : self.lanes : 2].tolist()
         octets = states.cpu().numpy().astype("<u4").view(np.uint8).reshape(-1, 4)
         used = np.ones(octets.shape, bool)
         used[:, 3] = octets[:, 3] > 0
         sizes = np.packbits(used[:, 3], bitorder="little")
         log_lanes = self.lanes.bit_length() - 1
-        head = bytes([log_lanes, self.vector_sets[0] | self.vector_sets[1] << 4]) + sizes.tobytes()
+        vertical, horizontal, overlap = self.vector_sets
+        head = bytes([log_lanes, vertical | horizontal << 3 | overlap << 6]) + sizes.tobytes()
         if self.lanes <= FEW_LANES:
             head = bytes([head[0] | int(sizes[0]) << 4, head[1]])
         lengths = [0, *(end - begin for begin, end in pairwise(first))]
@@ -70,7 +72,7 @@ class Payload:
         data = bytes(data)
         if len(data) < HEAD or data[0] & 15 > LOG_LANES_MAX:
             raise DamagedStream("The payload of a frame has no valid head.")
-        lanes, sets = 1 << (data[0] & 15), (data[1] & 15, data[1] >> 4)
+        lanes, sets = 1 << (data[0] & 15), (data[1] & 7, data[1] >> 3 & 7, data[1] >> 6)
         states, at = _states(data, lanes)
         length, first = 0, [0]  # of the first lane of each pair
         for _ in range(1, lanes // 2):
@@ -81,8 +83,8 @@ class Payload:
             length += _signed(value)
             first.append(first[-1] + length)
         n_words, odd = divmod(len(data) - at, 2)
-        if n_words < 0 or odd or max(sets) >= VECTOR_SETS or sorted(first) != first or first[-1] > n_words:
-            raise DamagedStream("The payload of a frame has an impossible length or head.")
+        if n_words < 0 or odd or sorted(first) != first or first[-1] > n_words:
+            raise DamagedStream("The payload of a frame has an impossible length.")
         heads = idle(n_words)
         heads[0, :lanes] = torch.from_numpy(states)
         heads[1, 0 : max(lanes, 2) : 2] = torch.tensor(first)

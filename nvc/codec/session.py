@@ -42,19 +42,21 @@ class Session:
         self.pixels = torch.zeros((h, w, 2 * PIXELS), dtype=torch.int8, device=self.device)
         self.prediction = self.pixels[:, :, PIXELS:]
         self.vectors = self.space.s16("vectors", geometry.rows, geometry.columns, 2)
+        self.overlap = self.space.u8("overlap", geometry.rows, geometry.columns)
 
-        # what the entropy coder reads and writes, one segment behind the other: vector differences, z, coded latents
+        # what the entropy coder reads and writes, one segment behind the other: differences of vectors and overlaps, z,
+        # coded latents
         latent = geometry.rows * geometry.columns * network.config.latent
-        self.lengths = [self.vectors.numel(), zh * zw * z, latent]
+        self.lengths = [3 * self.overlap.numel(), zh * zw * z, latent]
         total = sum(self.lengths)
         self.symbols, self.rows = self.space.s16("coded", total), self.space.u8("coded rows", total)
         self.words = self.space("words", (2 * total,), torch.uint16)
         self.heads = self.space("heads", (3, MAX_LANES), torch.int64)
 
     def segments(self, coded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`symbols` or `rows` as (vectors [bh, bw, 2], z [h, w, Z], latents [n])."""
+        """`symbols` or `rows` as (vectors and overlaps [bh, bw, 3], z [h, w, Z], latents [n])."""
         vectors, z, latents = torch.split(coded, self.lengths)
-        return vectors.view(self.vectors.shape), z.view(*self.geometry.hyper, -1), latents
+        return vectors.view(*self.overlap.shape, 3), z.view(*self.geometry.hyper, -1), latents
 
     def hyper_table(self, row: int) -> Tensor:
         """Table rows uint8 [Z] of the hyper-latents' channels, on the host."""
@@ -67,7 +69,7 @@ class Session:
                 self.prediction.zero_()
                 self.vectors.zero_()  # what the next frame's contexts see
             else:
-                motion_compensate(*self.reference, self.vectors, out=self.prediction)
+                motion_compensate(*self.reference, self.vectors, self.overlap, out=self.prediction)
 
     def make_context(self, kind: str) -> Tensor:
         with span("context"):

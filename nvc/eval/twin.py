@@ -85,19 +85,19 @@ class FloatTwin:
                 else:
                     before = vectors[0]
                     seen = (unpack(recon)[0][:, 0] + 128).round().to(torch.uint8)
-                    vectors = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
-                    prediction, whole = compensate(recon, vectors), (vectors & 3 == 0).all(3)[:, None]
-                    bits = self._vector_bits(vectors[0], before)
+                    vectors, overlap = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
+                    prediction, whole = compensate(recon, vectors, overlap), (vectors & 3 == 0).all(3)[:, None]
+                    bits = self._vector_bits(vectors[0], overlap[0], before)
                 row = torch.tensor([gain_row(now, key)])
                 coded = self.net(target, prediction, whole, memory, row, Mode.FLOAT, noise=False)
                 recon, memory = coded.pixels.clamp(-128, 127), coded.memory
                 y, c = ((x + 128).round().to(torch.uint8)[0].numpy() for x in unpack(recon))
                 yield _Frame(bits + float(coded.bits), (y[0], c[0], c[1]), time.perf_counter() - began)
 
-    def _vector_bits(self, vectors: Tensor, before: Tensor) -> float:
+    def _vector_bits(self, vectors: Tensor, overlap: Tensor, before: Tensor) -> float:
         """Class and extra bits of the differences, with the rows that the coder would choose."""
-        contexts = vector_rows(before.to(torch.int16), torch.zeros(2, dtype=torch.uint8))
-        d = mv_residual(vectors.to(torch.int16))
+        contexts = vector_rows(before.to(torch.int16), torch.zeros(3, dtype=torch.uint8))
+        d = mv_residual(vectors.to(torch.int16), overlap)
         rows = choose_rows(d, contexts, self._costs)[1].long()
         size = class_sizes(d)
         column = MAX_SYMBOL + d.sign() * size

@@ -10,6 +10,7 @@ __all__ = ["TABLE"]
 
 NAMES = (
     "block_s16",
+    "choose_overlap",
     "choose_rows",
     "compact",
     "conv1x1_s16",

@@ -37,9 +37,6 @@ CHROMA = np.array(
     ),
     np.int16,
 )
-# 32nds of a sample's prediction that come from the neighbouring block's vector, by distance from the common edge
-OVERLAP = np.array((9, 8, 7, 5, 4, 3, 2, 1), np.int16)
-OVERLAP_CHROMA = np.array((8, 6, 4, 1), np.int16)
 JIT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 

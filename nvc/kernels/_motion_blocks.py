@@ -7,7 +7,8 @@ A block whose neighbours all have its vector needs no overlap and goes straight 
 import numpy as np
 from numba import njit
 
-from nvc.kernels._motion import CHROMA, JIT, LUMA, OVERLAP, OVERLAP_CHROMA
+from nvc.kernels._motion import CHROMA, JIT, LUMA
+from nvc.kernels._overlap import OVERLAP, OVERLAP_CHROMA, QUARTERS, down_and_across
 from nvc.kernels._vector_motion import (
     blend16,
     blend64,
@@ -31,12 +32,14 @@ SIDES = np.array(((-1, 0), (1, 0), (0, -1), (0, 1)))  # above, below, left, righ
 
 
 def _weights(overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int16 [4 n n]: weights of the vertical and of the horizontal neighbour's prediction in each tile of n x n."""
+    """int16 [4 kinds, 4 quarters, n n], flat: of the vertical and of the horizontal neighbour's prediction in each tile
+    of n x n."""
     n = len(overlap)
-    edges = overlap, overlap[::-1]  # of a tile: the neighbour is before its first or after its last sample
-    down = [np.repeat(edges[t >> 1], n) for t in range(4)]
-    across = [np.tile(edges[t & 1], n) for t in range(4)]
-    return np.concatenate(down), np.concatenate(across)
+    down, across = (w.reshape(4, 2, n) for w in down_and_across(overlap))
+    return (
+        np.concatenate([np.repeat(down[kind, row], n) for kind in range(4) for row, _ in QUARTERS]),
+        np.concatenate([np.tile(across[kind, column], n) for kind in range(4) for _, column in QUARTERS]),
+    )
 
 
 (LUMA_DOWN, LUMA_ACROSS), (CHROMA_DOWN, CHROMA_ACROSS) = _weights(OVERLAP), _weights(OVERLAP_CHROMA)
@@ -108,68 +111,77 @@ def chroma(plane, y, x, vy, vx, part, patch, tmp, out, base, across, along):
 
 
 @njit(**JIT)
-def overlapped(parts, sources, out, at, across, along):
+def overlapped(parts, sources, overlap, out, at, across, along):
     """The blocks at elements sources[0] (own), sources[1..4] (SIDES) of `parts` to the four positions of a block."""
     for t in range(4):
+        kind = np.int64(overlap >> (2 * t)) & 3
         to = at + (t >> 1) * across + (t & 1) * along
         own, vertical, horizontal = sources[0], sources[1 + (t >> 1)], sources[3 + (t & 1)]
         m = 64 * t
-        blend64(parts, own + m, vertical + m, horizontal + m, LUMA_DOWN, LUMA_ACROSS, m, out, to)
+        blend64(parts, own + m, vertical + m, horizontal + m, LUMA_DOWN, LUMA_ACROSS, 256 * kind + m, out, to)
         for plane in range(2):
             m = 256 + 64 * plane + 16 * t
             place = to + 64 + 16 * plane
-            blend16(parts, own + m, vertical + m, horizontal + m, CHROMA_DOWN, CHROMA_ACROSS, 16 * t, out, place)
+            weights = 64 * kind + 16 * t
+            blend16(parts, own + m, vertical + m, horizontal + m, CHROMA_DOWN, CHROMA_ACROSS, weights, out, place)
 
 
 @njit(**JIT)
-def neighbour(y, u, v, i, j, side, vy, vx, patch, tmp, parts, base):
+def neighbour_luma(plane, i, j, side, vy, vx, patch, tmp, parts, base):
     """The half of block (i, j) that is next to its neighbour on `side`, moved by that one's vector, where it would lie
     among the tiles of the whole block at `base` of `parts`."""
     part = FLAT if side < 2 else TALL
     down, right = np.int64(side == 1), np.int64(side == 3)
-    luma(
-        y,
-        16 * i + 8 * down,
-        16 * j + 8 * right,
-        vy,
-        vx,
-        part,
-        patch,
-        tmp,
-        parts,
-        base + 128 * down + 64 * right,
-        128,
-        64,
-    )
-    at = 256 + 32 * down + 16 * right
-    chroma(u, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, base + at, 32, 16)
-    chroma(v, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, base + at + 64, 32, 16)
+    at = base + 128 * down + 64 * right
+    luma(plane, 16 * i + 8 * down, 16 * j + 8 * right, vy, vx, part, patch, tmp, parts, at, 128, 64)
 
 
 @njit(**JIT)
-def compensate(y, u, v, mv, out, across, along, row0, row1):
+def neighbour_chroma(u, v, i, j, side, vy, vx, patch, tmp, parts, base):
+    """The same of both chroma planes."""
+    part = FLAT if side < 2 else TALL
+    down, right = np.int64(side == 1), np.int64(side == 3)
+    at = base + 256 + 32 * down + 16 * right
+    chroma(u, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, at, 32, 16)
+    chroma(v, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, at + 64, 32, 16)
+
+
+@njit(**JIT)
+def differing(mv, i, j, sources):
+    """sources [5]: where the predictions of a block begin among those of BLOCK samples each: its own, and those for the
+    vectors of SIDES, the own one where they are the same. Returns whether there is another."""
+    bh, bw = mv.shape[:2]
+    sources[:] = 0
+    for side in range(4):
+        ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
+        if ni < 0 or nj < 0 or ni >= bh or nj >= bw:
+            continue
+        if mv[ni, nj, 0] != mv[i, j, 0] or mv[ni, nj, 1] != mv[i, j, 1]:
+            sources[1 + side] = (1 + side) * BLOCK
+    return (sources[1] | sources[2] | sources[3] | sources[4]) != 0
+
+
+@njit(**JIT)
+def compensate(y, u, v, mv, overlap, out, across, along, row0, row1):
     """Block rows row0..row1 to `out`, flat; positions are `across` elements apart down and `along` to the right."""
     patch, tmp = np.empty((24, 24), np.uint8), np.empty((24, 16), np.int16)
     parts, sources = np.empty(5 * BLOCK, np.int8), np.empty(5, np.int64)
-    bh, bw = mv.shape[:2]
     for i in range(row0, row1):
-        for j in range(bw):
+        for j in range(mv.shape[1]):
             vy, vx = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
             at = 2 * i * across + 2 * j * along
-            sources[:] = 0
-            for side in range(4):
-                ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
-                if ni < 0 or nj < 0 or ni >= bh or nj >= bw:
-                    continue
-                ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
-                if ny != vy or nx != vx:
-                    sources[1 + side] = (1 + side) * BLOCK
-                    neighbour(y, u, v, i, j, side, ny, nx, patch, tmp, parts, sources[1 + side])
-            if sources[1] | sources[2] | sources[3] | sources[4]:
+            if differing(mv, i, j, sources):
+                for side in range(4):
+                    base = sources[1 + side]
+                    if base:
+                        ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
+                        ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
+                        neighbour_luma(y, i, j, side, ny, nx, patch, tmp, parts, base)
+                        neighbour_chroma(u, v, i, j, side, ny, nx, patch, tmp, parts, base)
                 luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, parts, 0, 128, 64)
                 chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 256, 32, 16)
                 chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 320, 32, 16)
-                overlapped(parts, sources, out, at, across, along)
+                overlapped(parts, sources, overlap[i, j], out, at, across, along)
             else:
                 luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, out, at, across, along)
                 chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 64, across, along)

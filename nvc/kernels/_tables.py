@@ -2,7 +2,7 @@
 
 A table is a matrix `cdf` int32 [ROWS, 256]. Row r gives the 255 symbols s = -127 .. 127 (column k = s + 127) the
 frequencies cdf[r, k+1] - cdf[r, k] >= 1, with cdf[r, 0] = 0 and cdf[r, 255] = 65536. Rows below SCALE_ROWS are
-scales, the others classes of motion-vector differences; docs/NUMERICS.md, "Entropy coding".
+scales, the others classes of differences of vectors and overlaps; docs/NUMERICS.md, "Entropy coding".
 
 Floats are harmless here: no decoder ever runs the two builders.
 """
@@ -15,17 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvc.kernels._vector_shares import SHARES
+from nvc.kernels._vector_shares import OVERLAP_SHARES, SHARES
 
 SCALE_ROWS = 64
 SYMBOLS = 255
 MAX_SYMBOL = 127  # in a row of a scale this is the escape
 MAX_CLASS = 15  # largest class used in a class row
 TOTAL = 1 << 16
-VECTOR_SETS = 8  # of class rows: a frame has one for each component
+VECTOR_SETS = 8  # of class rows: a frame has one for each component of its vectors,
+OVERLAP_SETS = 4  # and one of others for its overlaps
 CONTEXT_LIMITS = (1, 12, 30, 60)  # of the sums in `vector_rows`, where the next context begins
 CONTEXTS = len(CONTEXT_LIMITS) + 1  # rows of a set: a block has one
-TABLE_ROWS = SCALE_ROWS + VECTOR_SETS * CONTEXTS
+OVERLAP_ROWS = SCALE_ROWS + VECTOR_SETS * CONTEXTS  # rows from here on
+TABLE_ROWS = OVERLAP_ROWS + OVERLAP_SETS * CONTEXTS
+FIRST_ROWS = SCALE_ROWS, SCALE_ROWS, OVERLAP_ROWS  # of vertical and horizontal differences, of overlaps
+SETS = VECTOR_SETS, VECTOR_SETS, OVERLAP_SETS
 MAX_LANES = 256
 LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own; half as many in a packet of so many:
 MANY_SYMBOLS = 32768
@@ -80,8 +84,8 @@ def class_rows(shares: Sequence[Sequence[int]]) -> Tensor:
 
 @functools.cache
 def default_tables() -> Tensor:
-    """int32 [104, 256]: 64 rows for SCALES, 40 class rows for SHARES. One shared tensor: read only."""
-    return torch.cat([scale_rows(SCALES), class_rows(SHARES)])
+    """int32 [124, 256]: 64 rows for SCALES, 60 class rows for the shares. One shared tensor: read only."""
+    return torch.cat([scale_rows(SCALES), class_rows(SHARES), class_rows(OVERLAP_SHARES)])
 
 
 def lookup(cdf: Tensor) -> Tensor:

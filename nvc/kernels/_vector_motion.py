@@ -25,13 +25,10 @@ class Samples(Builder):
             total = d if total is None else self.b.add(total, d)
         return self.reduce("add", total)
 
-    def satd(self, pairs):
-        """Sum of the magnitudes of the 8x8 Hadamard transforms of x - y, pairs of 16 uint8 samples in 16 rows."""
-        rows = list(pairs)
-        lines = []  # rows r and r + 8, of different transforms
-        for near, far in zip(rows[:8], rows[8:], strict=True):
-            x, y = (self.zext(self.lanes(a, b, range(32)), I16) for a, b in zip(near, far, strict=True))
-            lines.append(self.b.sub(x, y))
+    def transformed(self, lines):
+        """int32 [16]: parts of the sums of magnitudes of four 8x8 Hadamard transforms of int16 [8, 32], those of columns
+        8 n to 8 n + 7 in elements 4 n to 4 n + 3."""
+        lines = list(lines)
         for step in (1, 2, 4):
             for r in range(8):
                 if not r & step:
@@ -47,7 +44,16 @@ class Samples(Builder):
             size = self.pairwise("smax", line, self.b.sub(self.constant(line, 0), line))
             size = self.pairwise("smax", size, self.lanes(size, size, [c ^ 4 for c in range(32)]))
             totals.append(self.dot(size, self.constant(size, 1)))
-        return self.reduce("add", functools.reduce(self.b.add, totals))
+        return functools.reduce(self.b.add, totals)
+
+    def satd(self, pairs):
+        """Sum of the magnitudes of the 8x8 Hadamard transforms of x - y, pairs of 16 uint8 samples in 16 rows."""
+        rows = list(pairs)
+        lines = []  # rows r and r + 8, of different transforms
+        for near, far in zip(rows[:8], rows[8:], strict=True):
+            x, y = (self.zext(self.lanes(a, b, range(32)), I16) for a, b in zip(near, far, strict=True))
+            lines.append(self.b.sub(x, y))
+        return self.reduce("add", self.transformed(lines))
 
     def taps(self, table, phase, n, element, width):
         """Row `phase` of an int16 [., n] table for `dot`: its taps in pairs, as `element`, each pair `width` times."""
@@ -120,6 +126,25 @@ def _distances(measure):
 
 sad16, luma_sad = _distances(Samples.sad)
 satd16, luma_satd = _distances(Samples.satd)
+
+
+@intrinsic
+def tile_satds(typingctx, a, b, out, at):
+    """int32, four elements of `out` from `at` on: sums of the magnitudes of the 8x8 Hadamard transforms of a - b, int8
+    [4, 8, 8] each."""
+
+    def emit(v, a, b, out, at):
+        def line(tiles, r):
+            rows = [v.load(tiles, I64(64 * t + 8 * r), I8, 8) for t in range(4)]
+            halves = [v.lanes(rows[t], rows[t + 1], range(16)) for t in (0, 2)]
+            return v.sext(v.lanes(*halves, range(32)), I16)
+
+        parts = v.transformed([v.b.sub(line(a, r), line(b, r)) for r in range(8)])
+        for step in (1, 2):
+            parts = v.b.add(parts, v.lanes(parts, parts, [c ^ step for c in range(16)]))
+        v.store(v.lanes(parts, parts, (0, 4, 8, 12)), out, at)
+
+    return _emitted(types.none, (a, b, out, at), emit)
 
 
 def _sad_row(v, size, cur, ic, ref, ir_):

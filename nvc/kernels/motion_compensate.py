@@ -5,13 +5,19 @@
     value = ((32 - a - b) P(own) + a P(vertical) + b P(horizontal) + 16) >> 5
 
 vertical and horizontal are the vectors of the blocks above or below and to the left or right, whichever is nearer to
-the sample, and the block's own where there is none. a, b in 9, 8, 7, 5, 4, 3, 2, 1 (luma) or 8, 6, 4, 1 (chroma), by
-the sample's distance from the edge of that block: overlapped block motion compensation, Orchard and Sullivan, 1994.
+the sample, and the block's own where there is none. a and b by what `overlap` says of the block's quarter:
+
+    0   a, b in 9, 8, 7, 5, 4, 3, 2, 1 (luma) or 8, 6, 4, 1 (chroma), by the sample's distance from the edge of that
+        block: overlapped block motion compensation, Orchard and Sullivan, 1994
+    1   a = b = 0
+    2   a in 31, 30, 29, 28, 27, 25, 24, 23 or 31, 28, 26, 24, by distance; b = 0
+    3   a = 0; b as a of 2
 
     name      shape             dtype  range
     y         [Hp, Wp]          uint8  full          Hp, Wp multiples of 16
     u, v      [Hp/2, Wp/2]      uint8  full
     mv        [Hp/16, Wp/16, 2] int16  full          (dy, dx) in quarter pel
+    overlap   [Hp/16, Wp/16]    uint8  full          two bits for each quarter of a block: `_overlap`
     out       [Hp/8, Wp/8, 96]  int8   value - 128   channels contiguous, positions may be strided
 
 Channels: 8 i + j of a position's 8x8 luma samples, 64 + 4 i + j of its 4x4 U samples, 80 + 4 i + j of its V samples.
@@ -23,14 +29,15 @@ from typing import Any
 import torch
 
 from nvc.kernels import _operands as ops
-from nvc.kernels._motion import CHROMA, LUMA, MV_MAX, OVERLAP, OVERLAP_CHROMA, interpolated, require_plane
+from nvc.kernels._motion import CHROMA, LUMA, MV_MAX, interpolated, require_plane
 from nvc.kernels._motion_blocks import compensate
+from nvc.kernels._overlap import OVERLAP, OVERLAP_CHROMA, down_and_across
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import motion_compensate as gpu
 
 
-def _check(y, u, v, mv):
+def _check(y, u, v, mv, overlap):
     require_plane("y", y, 16)
     require_plane("u", u, 8)
     require_plane("v", v, 8)
@@ -39,6 +46,7 @@ def _check(y, u, v, mv):
         raise ValueError(f"motion_compensate: chroma {tuple(u.shape)}, {tuple(v.shape)} is not half of {(h, w)}")
     if mv.dtype != torch.int16 or mv.shape != (h // 16, w // 16, 2):
         raise ValueError(f"motion_compensate: mv {mv.dtype} {tuple(mv.shape)} is not one int16 pair per block")
+    ops.expect("motion_compensate: overlap", overlap, (h // 16, w // 16), torch.uint8)
 
 
 def _tiles(blocks, size):
@@ -48,34 +56,36 @@ def _tiles(blocks, size):
     return tiles.reshape(2 * bh, 2 * bw, size * size)
 
 
-def _overlapped(plane, mv, taps, overlap):
+def overlapped(plane, mv, overlap, taps, ramp):
     """int64 [bh, bw, n, n]: blocks moved by their own vectors and those around."""
-    half = len(overlap)
+    half = len(ramp)
     rows, columns = torch.arange(mv.shape[0]), torch.arange(mv.shape[1])
     above, below = mv[(rows - 1).clamp_min(0)], mv[(rows + 1).clamp_max(len(rows) - 1)]
     left, right = mv[:, (columns - 1).clamp_min(0)], mv[:, (columns + 1).clamp_max(len(columns) - 1)]
     own, *around = (interpolated(plane, v, taps, 2 * half) for v in (mv, above, below, left, right))
-    first = torch.arange(2 * half) < half
-    vertical = torch.where(first[:, None], around[0], around[1])
-    horizontal = torch.where(first, around[2], around[3])
-    w = torch.from_numpy(overlap).long()
-    a, b = torch.cat((w, w.flip(0)))[:, None], torch.cat((w, w.flip(0)))
+    at = torch.arange(2 * half)
+    second = (at >= half).long()
+    vertical = torch.where(second[:, None] > 0, around[1], around[0])
+    horizontal = torch.where(second > 0, around[3], around[2])
+    kind = overlap.long()[..., None, None] >> 2 * (2 * second[:, None] + second) & 3
+    down, across = (torch.from_numpy(w).long() for w in down_and_across(ramp))
+    a, b = down[kind, at[:, None]], across[kind, at]
     return ((32 - a - b) * own + a * vertical + b * horizontal + 16) >> 5
 
 
-def reference(y, u, v, mv):
-    _check(y, u, v, mv)
+def reference(y, u, v, mv, overlap):
+    _check(y, u, v, mv, overlap)
     mv = mv.long()
     planes = (
-        _tiles(_overlapped(y, mv, LUMA, OVERLAP), 8),
-        _tiles(_overlapped(u, mv, CHROMA, OVERLAP_CHROMA), 4),
-        _tiles(_overlapped(v, mv, CHROMA, OVERLAP_CHROMA), 4),
+        _tiles(overlapped(y, mv, overlap, LUMA, OVERLAP), 8),
+        _tiles(overlapped(u, mv, overlap, CHROMA, OVERLAP_CHROMA), 4),
+        _tiles(overlapped(v, mv, overlap, CHROMA, OVERLAP_CHROMA), 4),
     )
     return (torch.cat(planes, 2) - 128).to(torch.int8)
 
 
-def cpu(y, u, v, mv, *, out=None):
-    _check(y, u, v, mv)
+def cpu(y, u, v, mv, overlap, *, out=None):
+    _check(y, u, v, mv, overlap)
     h, w = y.shape
     out = torch.empty((h // 8, w // 8, 96), dtype=torch.int8) if out is None else out
     if out.shape != (h // 8, w // 8, 96) or out.dtype != torch.int8 or out.stride(2) != 1:
@@ -83,21 +93,21 @@ def cpu(y, u, v, mv, *, out=None):
     across, along = out.stride()[:2]
     extent = (h // 8 - 1) * across + (w // 8 - 1) * along + 96
     flat = out.as_strided((extent,), (1,)).numpy()  # compiled loops need unit strides to be known
-    a, b, c, d = (t.contiguous().numpy() for t in (y, u, v, mv))
-    parallel(lambda r0, r1: compensate(a, b, c, d, flat, across, along, r0, r1), h // 16, 4)
+    operands = [t.contiguous().numpy() for t in (y, u, v, mv, overlap)]
+    parallel(lambda r0, r1: compensate(*operands, flat, across, along, r0, r1), h // 16, 4)
     return out
 
 
-def launch(y, u, v, mv, *, out=None):
-    _check(y, u, v, mv)
+def launch(y, u, v, mv, overlap, *, out=None):
+    _check(y, u, v, mv, overlap)
     shape = (y.shape[0] // 8, y.shape[1] // 8, 96)
     out = torch.empty(shape, dtype=torch.int8, device=y.device) if out is None else out
     ops.expect("motion_compensate: out", out, shape, torch.int8)
     if out.stride(2) != 1 or out.device != y.device:
         raise ValueError(f"motion_compensate: out has strides {out.stride()} on {out.device}, y is on {y.device}")
-    ops.expect_launchable("motion_compensate", y, u, v, mv)
+    ops.expect_launchable("motion_compensate", y, u, v, mv, overlap)
     ops.expect_words("motion_compensate", y, u, v, mv)
-    gpu.run(y, u, v, mv, out)
+    gpu.run(y, u, v, mv, overlap, out)
     return out
 
 
@@ -108,6 +118,7 @@ def make(case: Case, fill: Fill) -> dict[str, Any]:
         "u": fill((h // 2, w // 2), 0, 255, torch.uint8),
         "v": fill((h // 2, w // 2), 0, 255, torch.uint8),
         "mv": _vectors(h // 16, w // 16, fill),
+        "overlap": fill((h // 16, w // 16), 0, 255, torch.uint8),
     }
 
 
@@ -126,7 +137,7 @@ def _vectors(bh, bw, fill):
 
 def cost(case: Case) -> Cost:
     h, w = case
-    return Cost(bytes=3 * h * w + h * w // 64, macs=h * w * 16 + h * w // 2 * 8)
+    return Cost(bytes=3 * h * w + 5 * h * w // 256, macs=h * w * 16 + h * w // 2 * 8)
 
 
 motion_compensate = Kernel(

@@ -1,12 +1,15 @@
-"""Vectors to what is coded: the difference between each vector and its prediction from coded neighbours.
+"""Vectors to what is coded: the difference between each vector and its prediction from coded neighbours, and what
+stands for the block's overlap.
 
-residual[i, j] = mv[i, j] - median(left, top, top-right)     components apart
+out[i, j, 0 and 1] = mv[i, j] - median(left, top, top-right)     components apart
+out[i, j, 2]       = `_overlap.differences` of overlap[i, j]
 first row: the prediction is left; first column: left is 0; last column: top-left stands for top-right, and where
 there is a single column, top
 
 name      shape         dtype  range
 mv        [bh, bw, 2]   int16  -2047 .. 2047
-out       [bh, bw, 2]   int16  -4094 .. 4094
+overlap   [bh, bw]      uint8  full
+out       [bh, bw, 3]   int16  -4094 .. 4094
 """
 
 from typing import Any
@@ -17,47 +20,54 @@ import torch
 
 from nvc.kernels import _operands as ops
 from nvc.kernels._motion import JIT, MV_MAX, predict, predictor
+from nvc.kernels._overlap import RANKS, differences
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import mv_residual as gpu
 
 
-def _check(mv):
+def _check(mv, overlap):
     if mv.dtype != torch.int16 or mv.dim() != 3 or mv.shape[2] != 2 or not mv.numel():
         raise ValueError(f"mv_residual: mv must be int16 [bh, bw, 2], not {mv.dtype} {tuple(mv.shape)}")
+    ops.expect("mv_residual: overlap", overlap, (*mv.shape[:2],), torch.uint8)
 
 
-def reference(mv):
-    _check(mv)
-    return (mv.long() - predictor(mv.long())).short()
+def reference(mv, overlap):
+    _check(mv, overlap)
+    return torch.cat((mv.long() - predictor(mv.long()), differences(overlap)[..., None]), 2).short()
 
 
 @numba.njit(**JIT)
-def _residual(mv, out):
+def _residual(mv, overlap, out):
     for i in range(mv.shape[0]):
         for j in range(mv.shape[1]):
             py, px = predict(mv, i, j)
             out[i, j, 0] = np.int16(np.int32(mv[i, j, 0]) - py)
             out[i, j, 1] = np.int16(np.int32(mv[i, j, 1]) - px)
+            rank = np.int32(RANKS[overlap[i, j]])
+            out[i, j, 2] = np.int16(-((rank + 1) >> 1) if rank & 1 else rank >> 1)
 
 
-def cpu(mv, *, out=None):
-    _check(mv)
-    out = torch.empty(mv.shape, dtype=torch.int16) if out is None else out
-    _residual(mv.numpy(), out.numpy())
+def cpu(mv, overlap, *, out=None):
+    _check(mv, overlap)
+    out = torch.empty((*overlap.shape, 3), dtype=torch.int16) if out is None else out
+    _residual(mv.numpy(), overlap.numpy(), out.numpy())
     return out
 
 
-def launch(mv, *, out=None):
-    _check(mv)
-    out = ops.output("mv_residual", out, (*mv.shape,), torch.int16, mv.device)
-    ops.expect_launchable("mv_residual", mv, out)
-    gpu.run(mv, out)
+def launch(mv, overlap, *, out=None):
+    _check(mv, overlap)
+    out = ops.output("mv_residual", out, (*overlap.shape, 3), torch.int16, mv.device)
+    ops.expect_launchable("mv_residual", mv, overlap, out)
+    gpu.run(mv, overlap, out)
     return out
 
 
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     bh, bw = case
-    return {"mv": fill((bh, bw, 2), -MV_MAX, MV_MAX, torch.int16)}
+    return {
+        "mv": fill((bh, bw, 2), -MV_MAX, MV_MAX, torch.int16),
+        "overlap": fill((bh, bw), 0, 255, torch.uint8),
+    }
 
 
 mv_residual = Kernel(
@@ -68,5 +78,5 @@ mv_residual = Kernel(
     make=make,
     cases=((1, 1), (1, 7), (9, 1), (2, 2), (5, 3), (23, 40)),
     bench_cases=((23, 40), (68, 120)),
-    cost=lambda case: Cost(bytes=8 * case[0] * case[1], macs=0),
+    cost=lambda case: Cost(bytes=11 * case[0] * case[1], macs=0),
 )

@@ -1,14 +1,16 @@
-"""The row of the probability tables for every vector difference of a frame, from the vectors of the frame before.
+"""The row of the probability tables for every difference of a frame, from the vectors of the frame before.
 
     s[i, j]      = sum over the 8 blocks around and both components of bit_length(|mv[i, j] - mv[there]|)
-    out[i, j, k] = 64 + 5 choice[k] + the number of CONTEXT_LIMITS that are <= s[i, j]   (clamped coordinates)
+    out[i, j, k] = first[k] + 5 choice[k] + the number of CONTEXT_LIMITS that are <= s[i, j]   (clamped coordinates)
+                   first = 64, 64, 104
 
 Where vectors were alike the differences will be small: a context for coding that costs no bit.
 
 name    shape         dtype   range
 mv      [bh, bw, 2]   int16   full
-choice  [2]           uint8   0 .. 7     set of rows of the vertical and of the horizontal component; more counts as 7
-out     [bh, bw, 2]   uint8   64 .. 103
+choice  [3]           uint8   0 .. 7     set of rows of the vertical and the horizontal component, 0 .. 3 of the overlap;
+                                         more counts as the last
+out     [bh, bw, 3]   uint8   64 .. 123
 """
 
 from typing import Any
@@ -20,7 +22,7 @@ from torch import Tensor
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._tables import CONTEXT_LIMITS, CONTEXTS, SCALE_ROWS, VECTOR_SETS
+from nvc.kernels._tables import CONTEXT_LIMITS, CONTEXTS, FIRST_ROWS, SETS
 from nvc.kernels.gpu import vector_rows as gpu
 
 _LENGTHS = np.array([n.bit_length() for n in range(256)], np.uint8)
@@ -29,8 +31,8 @@ _LENGTHS = np.array([n.bit_length() for n in range(256)], np.uint8)
 def _check(mv: Tensor, choice: Tensor) -> None:
     if mv.dtype != torch.int16 or mv.dim() != 3 or mv.shape[2] != 2 or not mv.numel():
         raise ValueError(f"vector_rows: mv must be int16 [bh, bw, 2], not {mv.dtype} {tuple(mv.shape)}")
-    if choice.dtype != torch.uint8 or choice.shape != (2,):
-        raise ValueError(f"vector_rows: choice must be uint8 [2], not {choice.dtype} {tuple(choice.shape)}")
+    if choice.dtype != torch.uint8 or choice.shape != (3,):
+        raise ValueError(f"vector_rows: choice must be uint8 [3], not {choice.dtype} {tuple(choice.shape)}")
 
 
 def reference(mv: Tensor, choice: Tensor) -> Tensor:
@@ -43,7 +45,8 @@ def reference(mv: Tensor, choice: Tensor) -> Tensor:
             there = v[rows][:, (torch.arange(bw) + dx).clamp(0, bw - 1)]
             s += (((v - there).abs()[..., None] >> torch.arange(16)) > 0).sum((2, 3))
     context = (s[..., None] >= torch.tensor(CONTEXT_LIMITS)).sum(2)
-    return (SCALE_ROWS + CONTEXTS * choice.long().clamp(max=VECTOR_SETS - 1) + context[..., None]).byte()
+    chosen = torch.minimum(choice.long(), torch.tensor(SETS) - 1)
+    return (torch.tensor(FIRST_ROWS) + CONTEXTS * chosen + context[..., None]).byte()
 
 
 @compiled
@@ -62,22 +65,20 @@ def _rows(mv, choice, out):
             context = np.int64(0)
             for limit in CONTEXT_LIMITS:
                 context += np.int64(s >= limit)
-            for k in range(2):
-                out[i, j, k] = np.uint8(
-                    SCALE_ROWS + CONTEXTS * min(np.int64(choice[k]), np.int64(VECTOR_SETS - 1)) + context
-                )
+            for k in range(3):
+                out[i, j, k] = np.uint8(FIRST_ROWS[k] + CONTEXTS * min(np.int64(choice[k]), SETS[k] - 1) + context)
 
 
 def cpu(mv: Tensor, choice: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check(mv, choice)
-    out = torch.empty(mv.shape, dtype=torch.uint8) if out is None else out
+    out = torch.empty((*mv.shape[:2], 3), dtype=torch.uint8) if out is None else out
     _rows(mv.numpy(), choice.numpy(), out.numpy())
     return out
 
 
 def launch(mv: Tensor, choice: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check(mv, choice)
-    out = ops.output("vector_rows", out, (*mv.shape,), torch.uint8, mv.device)
+    out = ops.output("vector_rows", out, (*mv.shape[:2], 3), torch.uint8, mv.device)
     ops.expect_launchable("vector_rows", mv, choice, out)
     gpu.run(mv, choice, out)
     return out
@@ -85,7 +86,7 @@ def launch(mv: Tensor, choice: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def make(case: Case, fill: Fill) -> dict[str, Any]:
     bh, bw = case
-    mv, choice = fill((bh, bw, 2), -32768, 32767, torch.int16), fill((2,), 0, 255, torch.uint8)
+    mv, choice = fill((bh, bw, 2), -32768, 32767, torch.int16), fill((3,), 0, 255, torch.uint8)
     if fill.pattern == "uniform":  # smooth fields, where contexts change
         mv >>= 15 - torch.arange(bw)[None, :, None] % 16
         choice &= 7
@@ -104,5 +105,5 @@ vector_rows = Kernel(
     cases=((1, 1), (1, 7), (6, 1), (5, 67), (9, 130)),
     bench_cases=((45, 80), (68, 120)),
     # every vector once, eight neighbours from the cache
-    cost=lambda case: Cost(bytes=6 * case[0] * case[1], macs=0),
+    cost=lambda case: Cost(bytes=7 * case[0] * case[1], macs=0),
 )

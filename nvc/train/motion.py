@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvc.kernels._motion import CHROMA, LUMA, OVERLAP, OVERLAP_CHROMA
+from nvc.kernels._motion import CHROMA, LUMA
+from nvc.kernels._overlap import OVERLAP, OVERLAP_CHROMA, down_and_across
 
 
 def _matrices(taps: np.ndarray, block: int) -> Tensor:
@@ -47,16 +48,25 @@ def _around(mv: Tensor, dim: int) -> Tensor:
     return mv.index_select(dim, ((at >> 1) + 2 * (at & 1) - 1).clamp(0, n - 1))
 
 
-def _overlapped(plane: Tensor, mv: Tensor, phases: int, overlap: np.ndarray) -> Tensor:
+def _shares(overlap: Tensor, ramp: np.ndarray) -> Tensor:
+    """[2, B, 1, H, W]: weights of the vertical and the horizontal neighbours for overlap uint8 [B, rows, columns]."""
+    size = 2 * len(ramp)
+    at = torch.arange(size, device=overlap.device)
+    second = at // len(ramp)
+    kind = overlap.long()[..., None, None] >> 2 * (2 * second[:, None] + second) & 3
+    down, across = (torch.from_numpy(w).to(overlap.device) / 32 for w in down_and_across(ramp))
+    both = torch.stack((down[kind, at[:, None]], across[kind, at]))
+    return both.transpose(3, 4).flatten(4, 5).flatten(2, 3)[:, :, None]
+
+
+def _overlapped(plane: Tensor, mv: Tensor, overlap: Tensor, phases: int, ramp: np.ndarray) -> Tensor:
     """plane [B, P, H, W] predicted as `motion_compensate` does, without its rounding."""
-    half = len(overlap)
+    half = len(ramp)
     own = _warp(plane, mv, (2 * half, 2 * half), phases)
     vertical = _warp(plane, _around(mv, 1), (half, 2 * half), phases)
     horizontal = _warp(plane, _around(mv, 2), (2 * half, half), phases)
-    ramp = torch.from_numpy(overlap).to(plane.device) / 32
-    weights = torch.cat((ramp, ramp.flip(0)))
-    a, b = (weights.repeat(n // (2 * half)) for n in plane.shape[2:])
-    return own + a[:, None] * (vertical - own) + b * (horizontal - own)
+    a, b = _shares(overlap, ramp)
+    return own + a * (vertical - own) + b * (horizontal - own)
 
 
 def unpack(pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +79,11 @@ def pack(luma: Tensor, chroma: Tensor) -> Tensor:
     return torch.cat([F.pixel_unshuffle(luma, 8), F.pixel_unshuffle(chroma, 4)], 1)
 
 
-def compensate(pixels: Tensor, mv: Tensor) -> Tensor:
-    """[B, 96, h, w] moved by quarter-pel block vectors [B, h/2, w/2, 2] int64 -> [B, 96, h, w]."""
+def compensate(pixels: Tensor, mv: Tensor, overlap: Tensor) -> Tensor:
+    """[B, 96, h, w] moved by quarter-pel block vectors [B, h/2, w/2, 2] int64, whose blocks overlap as uint8
+    [B, h/2, w/2] says -> [B, 96, h, w]."""
     luma, chroma = unpack(pixels.float())
-    return pack(_overlapped(luma, mv, len(LUMA), OVERLAP), _overlapped(chroma, mv, len(CHROMA), OVERLAP_CHROMA))
+    return pack(
+        _overlapped(luma, mv, overlap, len(LUMA), OVERLAP),
+        _overlapped(chroma, mv, overlap, len(CHROMA), OVERLAP_CHROMA),
+    )

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from nvc.codec.gop import OFFSETS, frame_qp, search_rate
+from nvc.kernels.choose_overlap import choose_overlap
 from nvc.kernels.motion_search import motion_search
 from nvc.models.config import QPS
 from nvc.train.motion import compensate, pack, unpack
@@ -46,11 +47,14 @@ def draw(rng: np.random.Generator, frames: int, batch: int) -> Draw:
     return Draw(base, intra, int(rng.integers(0, len(OFFSETS))))
 
 
-def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> Tensor:
-    """current, reference uint8 [B, H, W], qp [B] -> vectors [B, H/16, W/16, 2] int64."""
+def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
+    """current, reference uint8 [B, H, W], qp [B] -> vectors [B, H/16, W/16, 2] int64, overlaps [B, H/16, W/16] uint8."""
     rates = torch.tensor([[search_rate(int(v))] for v in qp], dtype=torch.int32).to(current.device)
-    fields = [motion_search(c, r, rate) for c, r, rate in zip(current, reference, rates, strict=True)]
-    return torch.stack(fields).long()
+    vectors, overlaps = [], []
+    for c, r, rate in zip(current, reference, rates, strict=True):
+        vectors.append(motion_search(c, r, rate))
+        overlaps.append(choose_overlap(c, r, vectors[-1], rate))
+    return torch.stack(vectors).long(), torch.stack(overlaps)
 
 
 def errors(difference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,8 +92,8 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, draw: Draw, mode: Mode) -> R
                 pred, whole = torch.zeros_like(target), torch.zeros((batch, 1, h // 2, w // 2), dtype=torch.bool)
             else:
                 seen = unpack(recon.detach())[0][:, 0]
-                mv = search_batch(luma[t], (seen + 128).round().clamp(0, 255).to(torch.uint8), qp)
-                pred, whole = ste_round(compensate(recon, mv)), (mv & 3 == 0).all(3)[:, None]
+                mv, overlap = search_batch(luma[t], (seen + 128).round().clamp(0, 255).to(torch.uint8), qp)
+                pred, whole = ste_round(compensate(recon, mv, overlap)), (mv & 3 == 0).all(3)[:, None]
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 coded = net(target, pred, whole.to(device), memory, qp + QPS if key else qp, mode, noise=True)
             mse_y, mse_c, stains = errors(coded.pixels - target)

@@ -32,9 +32,22 @@ def _pairs(EVEN: tl.constexpr, ODD: tl.constexpr):
 
 
 @triton.jit
-def satd(a, b, M: tl.constexpr):
-    """int32 [M]: sums of the magnitudes of the four 8x8 transforms of a - b, both int32 [M, 16, 16] in -128 .. 127."""
+def _transforms(a, b, M: tl.constexpr):
+    """int32 [16 M, 16]: magnitudes of the four 8x8 transforms of a - b, both int32 [M, 16, 16] in -128 .. 127; rows for
+    the second dimension of these, columns for the first."""
     half = tl.dot(_paired(a, b, M), _pairs(1, -1), out_dtype=tl.int32).reshape(M, 16, 16)
     half = tl.permute(half, (0, 2, 1))
-    twice = tl.dot(_paired(half >> 6, half & 63, M), _pairs(64, 1), out_dtype=tl.int32).reshape(M, 256)
-    return tl.sum(tl.abs(twice), axis=1)
+    return tl.abs(tl.dot(_paired(half >> 6, half & 63, M), _pairs(64, 1), out_dtype=tl.int32))
+
+
+@triton.jit
+def satd(a, b, M: tl.constexpr):
+    """int32 [M]: sums of the magnitudes of the four 8x8 transforms of a - b, both int32 [M, 16, 16] in -128 .. 127."""
+    return tl.sum(_transforms(a, b, M).reshape(M, 256), axis=1)
+
+
+@triton.jit
+def quarter_satd(a, b, M: tl.constexpr):
+    """int32 [M, 2, 2]: the same of each transform, by the halves of the second and of the first dimension."""
+    parts = _transforms(a, b, M).reshape(M, 2, 8, 2, 8)
+    return tl.sum(tl.sum(parts, axis=4), axis=2)

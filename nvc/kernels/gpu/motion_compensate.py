@@ -11,31 +11,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels._motion import OVERLAP, OVERLAP_CHROMA
-from nvc.kernels.gpu._interpolate import (
-    chroma_across,
-    chroma_down,
-    interpolated,
-    luma_across,
-    luma_down,
-    patch,
-    taps_on,
-)
+from nvc.kernels.gpu._interpolate import chroma_across, chroma_down, interpolated, patch, taps_on
 from nvc.kernels.gpu._motion import vector
+from nvc.kernels.gpu._overlap import CHROMA_RAMP, LUMA_RAMP, kinds, moved_luma, neighbour, share
 
 TILE = {"BLOCKS": 1, "num_warps": 1}
-# four bits for each distance from the edge
-LUMA_RAMP = tl.constexpr(sum(int(w) << 4 * d for d, w in enumerate(OVERLAP)))
-CHROMA_RAMP = tl.constexpr(sum(int(w) << 4 * d for d, w in enumerate(OVERLAP_CHROMA)))
-
-
-@triton.jit
-def _luma(y_ptr, taps_ptr, i, j, dy, dx, H, W):
-    """Samples less 128 [B, 16, 16], columns first, of blocks (i, j) moved by (dy, dx) [B, 1]."""
-    row = tl.arange(0, 32)[None, :, None]  # of a patch
-    top, left = 16 * i + (dy >> 2) - 3, 16 * j + (dx >> 2) - 3
-    there = patch(y_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
-    return interpolated(there, luma_across(taps_ptr, dx, left & 3), luma_down(taps_ptr, dy, 0))
 
 
 @triton.jit
@@ -49,20 +29,13 @@ def _chroma(u_ptr, v_ptr, taps_ptr, i, j, dy, dx, H, W):
 
 
 @triton.jit
-def _share(side, x, y, RAMP: tl.constexpr, HALF: tl.constexpr):
-    """Weight of the neighbour number `side` (above, below, left, right) at a block's samples, in 32nds."""
-    v = tl.where(side < 2, y, x)
-    d = tl.where(side & 1 == 0, v, 2 * HALF - 1 - v)  # distance from the common edge
-    return tl.where(d < HALF, (RAMP >> (4 * tl.minimum(d, HALF - 1))) & 15, 0)
-
-
-@triton.jit
 def _motion_compensate(
     # inputs
     y_ptr,  # uint8 [H, W]
     u_ptr,  # uint8 [H / 2, W / 2]
     v_ptr,  # uint8 [H / 2, W / 2]
     mv_ptr,  # int16 [H / 16, W / 16, 2]
+    overlap_ptr,  # uint8 [H / 16, W / 16]
     taps_ptr,  # `taps_on`
     # output
     out_ptr,  # int8 [H / 8, W / 8, 96]
@@ -81,20 +54,18 @@ def _motion_compensate(
     dy, dx = vector(mv_ptr, i, j, ok, columns)
     x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
 
-    luma = _luma(y_ptr, taps_ptr, i, j, dy, dx, H, W)
+    luma = moved_luma(y_ptr, taps_ptr, i, j, dy, dx, H, W)
     chroma = _chroma(u_ptr, v_ptr, taps_ptr, i, j, dy, dx, H, W)
+    overlap = tl.load(overlap_ptr + i.to(tl.int64) * columns + j, mask=ok, other=0).to(tl.int32)[:, :, None]
+    luma_kinds, chroma_kinds = kinds(overlap, x, y, 8), kinds(overlap, x & 7, y & 7, 4)
     luma_total, chroma_total = 32 * luma + 16, 32 * chroma + 16
     for side in range(4):
-        ni = i + tl.where(side == 0, -1, 0) + tl.where(side == 1, 1, 0)
-        nj = j + tl.where(side == 2, -1, 0) + tl.where(side == 3, 1, 0)
-        there = ok & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < columns)
-        ny, nx = vector(mv_ptr, ni, nj, there, columns)
-        ny, nx = tl.where(there, ny, dy), tl.where(there, nx, dx)
-        if tl.sum(((ny ^ dy) | (nx ^ dx)).to(tl.int64) & 0xFFFFFFFF) != 0:
-            other = _luma(y_ptr, taps_ptr, i, j, ny, nx, H, W)
-            luma_total += _share(side, x, y, LUMA_RAMP, 8) * (other - luma)
+        ny, nx, differs = neighbour(mv_ptr, side, i, j, dy, dx, ok, H, W)
+        if differs:
+            other = moved_luma(y_ptr, taps_ptr, i, j, ny, nx, H, W)
+            luma_total += share(side, luma_kinds, x, y, LUMA_RAMP, 8) * (other - luma)
             other = _chroma(u_ptr, v_ptr, taps_ptr, i, j, ny, nx, H, W)
-            chroma_total += _share(side, x & 7, y & 7, CHROMA_RAMP, 4) * (other - chroma)
+            chroma_total += share(side, chroma_kinds, x & 7, y & 7, CHROMA_RAMP, 4) * (other - chroma)
     luma, chroma = luma_total >> 5, chroma_total >> 5
 
     ok, block = ok[:, :, None], j[:, :, None]
@@ -112,8 +83,9 @@ def _motion_compensate(
     tl.store(position + 64 + tl.arange(0, 32)[None, None, :], chroma, mask=ok & ((tile & 3) < 2))
 
 
-def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, out: Tensor) -> None:
+def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, overlap: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked; all but `out` contiguous, `out` with contiguous channels."""
     H, W = y.shape
     grid = (triton.cdiv(W // 16, TILE["BLOCKS"]), H // 16)
-    _motion_compensate[grid](y, u, v, mv, taps_on(y.device), out, H, W, out.stride(0), out.stride(1), **TILE)
+    operands = y, u, v, mv, overlap, taps_on(y.device), out
+    _motion_compensate[grid](*operands, H, W, out.stride(0), out.stride(1), **TILE)

@@ -1,0 +1,51 @@
+"""What motion_compensate and choose_overlap share: a block moved by a vector, and the weights of those around it."""
+
+import triton
+import triton.language as tl
+
+from nvc.kernels._overlap import BLENDED, HORIZONTAL, OVERLAP, OVERLAP_CHROMA, VERTICAL
+from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
+from nvc.kernels.gpu._motion import vector
+
+# four bits for each distance from the edge
+LUMA_RAMP = tl.constexpr(sum(int(w) << 4 * d for d, w in enumerate(OVERLAP)))
+CHROMA_RAMP = tl.constexpr(sum(int(w) << 4 * d for d, w in enumerate(OVERLAP_CHROMA)))
+_BLENDED, _VERTICAL, _HORIZONTAL = map(tl.constexpr, (BLENDED, VERTICAL, HORIZONTAL))
+
+
+@triton.jit
+def moved_luma(y_ptr, taps_ptr, i, j, dy, dx, H, W):
+    """Samples less 128 [B, 16, 16], columns first, of blocks (i, j) moved by (dy, dx) [B, 1]."""
+    row = tl.arange(0, 32)[None, :, None]  # of a patch
+    top, left = 16 * i + (dy >> 2) - 3, 16 * j + (dx >> 2) - 3
+    there = patch(y_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
+    return interpolated(there, luma_across(taps_ptr, dx, left & 3), luma_down(taps_ptr, dy, 0))
+
+
+@triton.jit
+def neighbour(mv_ptr, side, i, j, dy, dx, ok, H, W):
+    """(ny, nx, whether any differs): vectors of the neighbours number `side` (above, below, left, right) of blocks
+    (i, j), whose own are (dy, dx) [B, 1] and stand for those that are not there."""
+    columns = W >> 4
+    ni = i + tl.where(side == 0, -1, 0) + tl.where(side == 1, 1, 0)
+    nj = j + tl.where(side == 2, -1, 0) + tl.where(side == 3, 1, 0)
+    there = ok & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < columns)
+    ny, nx = vector(mv_ptr, ni, nj, there, columns)
+    ny, nx = tl.where(there, ny, dy), tl.where(there, nx, dx)
+    return ny, nx, tl.sum(((ny ^ dy) | (nx ^ dx)).to(tl.int64) & 0xFFFFFFFF) != 0
+
+
+@triton.jit
+def kinds(overlap, x, y, HALF: tl.constexpr):
+    """Two bits of a block's byte: those of the quarter that has the samples (x, y)."""
+    return (overlap >> (4 * (y // HALF) + 2 * (x // HALF))) & 3
+
+
+@triton.jit
+def share(side, kind, x, y, RAMP: tl.constexpr, HALF: tl.constexpr):
+    """Weight of the neighbour number `side` (above, below, left, right) at a block's samples, in 32nds."""
+    v = tl.where(side < 2, y, x)
+    d = tl.where(side & 1 == 0, v, 2 * HALF - 1 - v)  # distance from the common edge
+    leads = kind == tl.where(side < 2, _VERTICAL, _HORIZONTAL)
+    ramp = (RAMP >> (4 * tl.minimum(tl.where(leads, HALF - 1 - d, d) & 15, HALF - 1))) & 15
+    return tl.where(d < HALF, tl.where(leads, 32 - ramp, tl.where(kind == _BLENDED, ramp, 0)), 0)

@@ -1,0 +1,71 @@
+"""Device code of choose_overlap: one program, a single warp, chooses for the four quarters of one block.
+
+As in motion_compensate, to predict is most of the work: about 650 instructions for a block and for each neighbour whose
+vector differs, then about 600 for the 16 transforms of all kinds. A block like its neighbours needs none of it.
+"""
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from nvc.kernels.gpu._hadamard import quarter_satd
+from nvc.kernels.gpu._interpolate import pixels, taps_on
+from nvc.kernels.gpu._motion import limited, vector
+from nvc.kernels.gpu._overlap import LUMA_RAMP, moved_luma, neighbour, share
+
+TILE = {"num_warps": 1}
+
+
+@triton.jit
+def _chosen(satd, rate):
+    """A block's byte: satd int32 [4 kinds, 2, 2]."""
+    k = tl.arange(0, 4)[:, None, None]
+    cost = satd + tl.where(k > 0, rate, 0)
+    best = tl.min((cost << 2) + k, axis=0)
+    row, column = tl.arange(0, 2)[:, None], tl.arange(0, 2)[None, :]
+    byte = tl.sum(tl.sum((best & 3) << (4 * row + 2 * column), axis=1), axis=0)
+    total = tl.sum(tl.sum(best >> 2, axis=1), axis=0) + rate
+    blended = tl.sum(tl.sum(tl.sum(tl.where(k == 0, satd, 0), axis=2), axis=1), axis=0)
+    return tl.where(total < blended, byte, 0)
+
+
+@triton.jit
+def _choose_overlap(
+    # inputs
+    cur_ptr,  # uint8 [H, W]
+    ref_ptr,  # uint8 [H, W]
+    mv_ptr,  # int16 [H / 16, W / 16, 2]
+    rate_ptr,  # int32 [1]
+    taps_ptr,  # `taps_on`
+    # output
+    out_ptr,  # uint8 [H / 16, W / 16]
+    # sizes
+    H,
+    W,
+):
+    i, j = tl.program_id(1), tl.program_id(0) + tl.zeros((1, 1), tl.int32)
+    ok = j < (W >> 4)
+    dy, dx = vector(mv_ptr, i, j, ok, W >> 4)
+    x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
+    kind = tl.arange(0, 4)[:, None, None]
+    own = moved_luma(ref_ptr, taps_ptr, i, j, dy, dx, H, W)
+    total = 32 * own + 16 + 0 * kind
+    moving = 0
+    for side in range(4):
+        ny, nx, differs = neighbour(mv_ptr, side, i, j, dy, dx, ok, H, W)
+        if differs:
+            other = moved_luma(ref_ptr, taps_ptr, i, j, ny, nx, H, W)
+            total += share(side, kind, x, y, LUMA_RAMP, 8) * (other - own)
+            moving = 1
+    byte = 0
+    if moving > 0:
+        cur = pixels(cur_ptr, 16 * i + y, 16 * j[:, :, None] + x, H, W) - 128
+        satd = quarter_satd(total >> 5, tl.broadcast_to(cur, (4, 16, 16)), 4)
+        byte = _chosen(satd, limited(rate_ptr))
+    tl.store(out_ptr + i.to(tl.int64) * (W >> 4) + j, (byte + 0 * j).to(tl.uint8), mask=ok)
+
+
+def run(cur: Tensor, ref: Tensor, mv: Tensor, rate: Tensor, out: Tensor) -> None:
+    """Operands as in the contract, checked and contiguous."""
+    H, W = cur.shape
+    _choose_overlap[(W // 16, H // 16)](cur, ref, mv, rate, taps_on(cur.device), out, H, W, **TILE)
