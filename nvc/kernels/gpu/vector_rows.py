@@ -44,7 +44,7 @@ def _vector_rows(
     for k in tl.static_range(3):
         first, last = (_FIRST, _SETS - 1) if k < 2 else (_OVERLAP_FIRST, _OVERLAP_SETS - 1)
         chosen = tl.minimum(tl.load(choice_ptr + k).to(tl.int32), last)
-        tl.store(out_ptr + 3 * block + k, (first + context + _CONTEXTS * chosen).to(tl.uint8), mask=ok)
+        tl.store(out_ptr + 3 * block + k, (context + first + _CONTEXTS * chosen).to(tl.uint8), mask=ok)
 
 
 def run(mv: Tensor, choice: Tensor, out: Tensor) -> None:
