@@ -60,7 +60,11 @@ def test_a_quarter_weighs_as_its_kind_says(kind, quarter):
 
 
 def choose(cur, ref, mv, rate=16):
-    return choose_overlap(cur, ref, mv, torch.tensor([rate], dtype=torch.int32))
+    chroma = ref[::2, ::2].contiguous()
+    rates = torch.tensor([rate], dtype=torch.int32)
+    overlap, prediction = choose_overlap(cur, ref, chroma, chroma, mv, rates)
+    assert torch.equal(prediction, motion_compensate(ref, chroma, chroma, mv, overlap))
+    return overlap
 
 
 def scene():
@@ -105,14 +109,17 @@ def test_prediction_gets_better_by_more_than_the_rate():
 
 def test_bad_arguments_raise():
     cur, ref, mv = scene()
+    chroma = torch.zeros((24, 24), dtype=torch.uint8)
     with pytest.raises(ValueError, match="multiples of 16"):
         choose(cur[:24], ref[:24], mv)
     with pytest.raises(ValueError, match="differ"):
-        choose(cur, ref[:32], mv)
-    with pytest.raises(ValueError, match=r"mv is torch.int16 \(2, 3, 2\)"):
+        choose(cur[:32], ref, mv)
+    with pytest.raises(ValueError, match="one int16 pair per block"):
         choose(cur, ref, mv[:2])
     with pytest.raises(ValueError, match="rate is torch.int64"):
-        choose_overlap(cur, ref, mv, torch.tensor([1]))
+        choose_overlap(cur, ref, chroma, chroma, mv, torch.tensor([1]))
+    rate, whole = torch.tensor([1], dtype=torch.int32), torch.zeros(48 * 48 + 1, dtype=torch.uint8)
     with pytest.raises(ValueError, match="no multiple of 4"):
-        whole = torch.zeros(48 * 48 + 1, dtype=torch.uint8)
-        choose_overlap.launch(cur, whole[1:].view(48, 48), mv, torch.tensor([1], dtype=torch.int32))
+        choose_overlap.launch(cur, whole[1:].view(48, 48), chroma, chroma, mv, rate)
+    with pytest.raises(ValueError, match="out has strides"):
+        choose_overlap(cur, ref, chroma, chroma, mv, rate, out=(None, torch.zeros((96, 6, 6), dtype=torch.int8).permute(1, 2, 0)))

@@ -112,9 +112,12 @@ class FrameEncoder(Session):
             self._luma[:height, width:] = self._luma[:height, width - 1 : width]
             self._luma[height:] = self._luma[height - 1 : height]
             vector_rows(self.vectors, self.control.vector_sets, out=self._contexts)
-            pictures, rate = (self._luma, self.reference[0]), self.control.rate
-            motion_search(*pictures, rate, out=self.vectors)
-            choose_overlap(*pictures, self.vectors, rate, out=self.overlap)
+            motion_search(self._luma, self.reference[0], self.control.rate, out=self.vectors)
+
+    def _predict(self) -> None:
+        """The prediction that the decoder makes from the overlaps which are chosen with it."""
+        operands = self._luma, *self.reference, self.vectors, self.control.rate
+        choose_overlap(*operands, out=(self.overlap, self.prediction))
 
     def _code(self, kind: str, z: Tensor, q: Tensor, index: Tensor) -> None:
         differences, z_symbols, symbols = self.segments(self.symbols)

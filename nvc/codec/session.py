@@ -69,7 +69,10 @@ class Session:
                 self.prediction.zero_()
                 self.vectors.zero_()  # what the next frame's contexts see
             else:
-                motion_compensate(*self.reference, self.vectors, self.overlap, out=self.prediction)
+                self._predict()
+
+    def _predict(self) -> None:
+        motion_compensate(*self.reference, self.vectors, self.overlap, out=self.prediction)
 
     def make_context(self, kind: str) -> Tensor:
         with span("context"):

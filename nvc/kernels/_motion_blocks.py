@@ -24,6 +24,7 @@ from nvc.kernels._vector_motion import (
     luma_predict,
     luma_predict_flat,
     luma_predict_tall,
+    tile_satds,
 )
 
 BLOCK = 384  # samples of a block: four tiles of 64 luma, four of 16 U, four of 16 V
@@ -127,20 +128,13 @@ def overlapped(parts, sources, overlap, out, at, across, along):
 
 
 @njit(**JIT)
-def neighbour_luma(plane, i, j, side, vy, vx, patch, tmp, parts, base):
+def neighbour(y, u, v, i, j, side, vy, vx, patch, tmp, parts, base):
     """The half of block (i, j) that is next to its neighbour on `side`, moved by that one's vector, where it would lie
     among the tiles of the whole block at `base` of `parts`."""
     part = FLAT if side < 2 else TALL
     down, right = np.int64(side == 1), np.int64(side == 3)
     at = base + 128 * down + 64 * right
-    luma(plane, 16 * i + 8 * down, 16 * j + 8 * right, vy, vx, part, patch, tmp, parts, at, 128, 64)
-
-
-@njit(**JIT)
-def neighbour_chroma(u, v, i, j, side, vy, vx, patch, tmp, parts, base):
-    """The same of both chroma planes."""
-    part = FLAT if side < 2 else TALL
-    down, right = np.int64(side == 1), np.int64(side == 3)
+    luma(y, 16 * i + 8 * down, 16 * j + 8 * right, vy, vx, part, patch, tmp, parts, at, 128, 64)
     at = base + 256 + 32 * down + 16 * right
     chroma(u, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, at, 32, 16)
     chroma(v, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, at + 64, 32, 16)
@@ -162,27 +156,74 @@ def differing(mv, i, j, sources):
 
 
 @njit(**JIT)
-def compensate(y, u, v, mv, overlap, out, across, along, row0, row1):
-    """Block rows row0..row1 to `out`, flat; positions are `across` elements apart down and `along` to the right."""
+def predictions(y, u, v, mv, i, j, sources, patch, tmp, parts):
+    """Fills those of `differing` in `parts`."""
+    vy, vx = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
+    for side in range(4):
+        base = sources[1 + side]
+        if base:
+            ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
+            ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
+            neighbour(y, u, v, i, j, side, ny, nx, patch, tmp, parts, base)
+    luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, parts, 0, 128, 64)
+    chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 256, 32, 16)
+    chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 320, 32, 16)
+
+
+@njit(**JIT)
+def alone(y, u, v, mv, i, j, patch, tmp, out, at, across, along):
+    """A block without other predictions, straight to its four positions."""
+    vy, vx = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
+    luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, out, at, across, along)
+    chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 64, across, along)
+    chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 80, across, along)
+
+
+@njit(**JIT)
+def chosen(costs, rate):
+    """A block's byte: costs int32 [4 kinds, 4 quarters], flat."""
+    total, blended, byte = np.int64(rate), np.int64(0), 0
+    for quarter in range(4):
+        best, kind = np.int64(costs[quarter]), 0
+        blended += best
+        for k in range(1, 4):
+            cost = np.int64(costs[4 * k + quarter]) + rate
+            if cost < best:
+                best, kind = cost, k
+        total += best
+        byte |= kind << (2 * quarter)
+    return byte if total < blended else 0
+
+
+@njit(**JIT)
+def choose(cur, i, j, rate, parts, sources, here, there, costs):
+    """The byte of block (i, j) of the luma plane `cur`, whose `predictions` are in `parts`."""
+    luma_copy(cur, 16 * i * cur.shape[1] + 16 * j, cur.shape[1], here, 0, 128, 64)
+    for kind in range(4):
+        for t in range(4):
+            own, vertical, horizontal, m = sources[0], sources[1 + (t >> 1)], sources[3 + (t & 1)], 64 * t
+            weights = 256 * kind + m
+            blend64(parts, own + m, vertical + m, horizontal + m, LUMA_DOWN, LUMA_ACROSS, weights, there, m)
+        tile_satds(here, there, costs, 4 * kind)
+    return chosen(costs, rate)
+
+
+@njit(**JIT)
+def compensate(cur, rate, y, u, v, mv, overlap, out, across, along, row0, row1):
+    """Block rows row0..row1 to `out`, flat; positions are `across` elements apart down and `along` to the right. With a
+    plane `cur` that is not empty, `overlap` is chosen for it."""
     patch, tmp = np.empty((24, 24), np.uint8), np.empty((24, 16), np.int16)
     parts, sources = np.empty(5 * BLOCK, np.int8), np.empty(5, np.int64)
+    here, there, costs = np.empty(256, np.int8), np.empty(256, np.int8), np.empty(16, np.int32)
     for i in range(row0, row1):
         for j in range(mv.shape[1]):
-            vy, vx = np.int64(mv[i, j, 0]), np.int64(mv[i, j, 1])
             at = 2 * i * across + 2 * j * along
             if differing(mv, i, j, sources):
-                for side in range(4):
-                    base = sources[1 + side]
-                    if base:
-                        ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
-                        ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
-                        neighbour_luma(y, i, j, side, ny, nx, patch, tmp, parts, base)
-                        neighbour_chroma(u, v, i, j, side, ny, nx, patch, tmp, parts, base)
-                luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, parts, 0, 128, 64)
-                chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 256, 32, 16)
-                chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 320, 32, 16)
+                predictions(y, u, v, mv, i, j, sources, patch, tmp, parts)
+                if cur.size:
+                    overlap[i, j] = choose(cur, i, j, rate, parts, sources, here, there, costs)
                 overlapped(parts, sources, overlap[i, j], out, at, across, along)
             else:
-                luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, out, at, across, along)
-                chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 64, across, along)
-                chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, out, at + 80, across, along)
+                alone(y, u, v, mv, i, j, patch, tmp, out, at, across, along)
+                if cur.size:
+                    overlap[i, j] = 0

@@ -37,16 +37,40 @@ from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import motion_compensate as gpu
 
 
-def _check(y, u, v, mv, overlap):
+def require(name, y, u, v, mv):
+    """Raises ValueError unless these are the planes and vectors of one picture; `name` is the kernel's."""
     require_plane("y", y, 16)
     require_plane("u", u, 8)
     require_plane("v", v, 8)
     h, w = y.shape
     if u.shape != (h // 2, w // 2) or v.shape != u.shape:
-        raise ValueError(f"motion_compensate: chroma {tuple(u.shape)}, {tuple(v.shape)} is not half of {(h, w)}")
+        raise ValueError(f"{name}: chroma {tuple(u.shape)}, {tuple(v.shape)} is not half of {(h, w)}")
     if mv.dtype != torch.int16 or mv.shape != (h // 16, w // 16, 2):
-        raise ValueError(f"motion_compensate: mv {mv.dtype} {tuple(mv.shape)} is not one int16 pair per block")
-    ops.expect("motion_compensate: overlap", overlap, (h // 16, w // 16), torch.uint8)
+        raise ValueError(f"{name}: mv {mv.dtype} {tuple(mv.shape)} is not one int16 pair per block")
+
+
+def _check(y, u, v, mv, overlap):
+    require("motion_compensate", y, u, v, mv)
+    ops.expect("motion_compensate: overlap", overlap, (*mv.shape[:2],), torch.uint8)
+
+
+def packed(name, y, out):
+    """`out`, or a new one, for the prediction of a picture like the plane `y`. Raises ValueError if it does not fit."""
+    shape = (y.shape[0] // 8, y.shape[1] // 8, 96)
+    out = torch.empty(shape, dtype=torch.int8, device=y.device) if out is None else out
+    ops.expect(f"{name}: out", out, shape, torch.int8)
+    if out.stride(2) != 1 or out.device != y.device:
+        raise ValueError(f"{name}: out has strides {out.stride()} on {out.device}, y is on {y.device}")
+    return out
+
+
+def on_threads(cur, rate, y, u, v, mv, overlap, out):
+    """`_motion_blocks.compensate` of all rows."""
+    across, along = out.stride()[:2]
+    extent = (out.shape[0] - 1) * across + (out.shape[1] - 1) * along + 96
+    flat = out.as_strided((extent,), (1,)).numpy()  # compiled loops need unit strides to be known
+    cur, *operands = (t.contiguous().numpy() for t in (cur, y, u, v, mv, overlap))
+    parallel(lambda r0, r1: compensate(cur, rate, *operands, flat, across, along, r0, r1), len(mv), 4)
 
 
 def _tiles(blocks, size):
@@ -84,27 +108,19 @@ def reference(y, u, v, mv, overlap):
     return (torch.cat(planes, 2) - 128).to(torch.int8)
 
 
+NOTHING = torch.empty((0, 0), dtype=torch.uint8)
+
+
 def cpu(y, u, v, mv, overlap, *, out=None):
     _check(y, u, v, mv, overlap)
-    h, w = y.shape
-    out = torch.empty((h // 8, w // 8, 96), dtype=torch.int8) if out is None else out
-    if out.shape != (h // 8, w // 8, 96) or out.dtype != torch.int8 or out.stride(2) != 1:
-        raise ValueError(f"motion_compensate: out {out.dtype} {tuple(out.shape)}, strides {out.stride()}")
-    across, along = out.stride()[:2]
-    extent = (h // 8 - 1) * across + (w // 8 - 1) * along + 96
-    flat = out.as_strided((extent,), (1,)).numpy()  # compiled loops need unit strides to be known
-    operands = [t.contiguous().numpy() for t in (y, u, v, mv, overlap)]
-    parallel(lambda r0, r1: compensate(*operands, flat, across, along, r0, r1), h // 16, 4)
+    out = packed("motion_compensate", y, out)
+    on_threads(NOTHING, 0, y, u, v, mv, overlap, out)
     return out
 
 
 def launch(y, u, v, mv, overlap, *, out=None):
     _check(y, u, v, mv, overlap)
-    shape = (y.shape[0] // 8, y.shape[1] // 8, 96)
-    out = torch.empty(shape, dtype=torch.int8, device=y.device) if out is None else out
-    ops.expect("motion_compensate: out", out, shape, torch.int8)
-    if out.stride(2) != 1 or out.device != y.device:
-        raise ValueError(f"motion_compensate: out has strides {out.stride()} on {out.device}, y is on {y.device}")
+    out = packed("motion_compensate", y, out)
     ops.expect_launchable("motion_compensate", y, u, v, mv, overlap)
     ops.expect_words("motion_compensate", y, u, v, mv)
     gpu.run(y, u, v, mv, overlap, out)

@@ -51,9 +51,10 @@ def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> tuple[Tensor
     """current, reference uint8 [B, H, W], qp [B] -> vectors [B, H/16, W/16, 2] int64, overlaps [B, H/16, W/16] uint8."""
     rates = torch.tensor([[search_rate(int(v))] for v in qp], dtype=torch.int32).to(current.device)
     vectors, overlaps = [], []
+    chroma = torch.zeros_like(current[0, ::2, ::2])  # any will do: nobody looks at the kernel's prediction
     for c, r, rate in zip(current, reference, rates, strict=True):
         vectors.append(motion_search(c, r, rate))
-        overlaps.append(choose_overlap(c, r, vectors[-1], rate))
+        overlaps.append(choose_overlap(c, r, chroma, chroma, vectors[-1], rate)[0])
     return torch.stack(vectors).long(), torch.stack(overlaps)
 
 

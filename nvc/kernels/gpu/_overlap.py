@@ -1,10 +1,10 @@
-"""What motion_compensate and choose_overlap share: a block moved by a vector, and the weights of those around it."""
+"""What motion_compensate and choose_overlap share: blocks moved by a vector, the weights of those around, the output."""
 
 import triton
 import triton.language as tl
 
 from nvc.kernels._overlap import BLENDED, HORIZONTAL, OVERLAP, OVERLAP_CHROMA, VERTICAL
-from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
+from nvc.kernels.gpu._interpolate import chroma_across, chroma_down, interpolated, luma_across, luma_down, patch
 from nvc.kernels.gpu._motion import vector
 
 # four bits for each distance from the edge
@@ -20,6 +20,16 @@ def moved_luma(y_ptr, taps_ptr, i, j, dy, dx, H, W):
     top, left = 16 * i + (dy >> 2) - 3, 16 * j + (dx >> 2) - 3
     there = patch(y_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
     return interpolated(there, luma_across(taps_ptr, dx, left & 3), luma_down(taps_ptr, dy, 0))
+
+
+@triton.jit
+def moved_chroma(u_ptr, v_ptr, taps_ptr, i, j, dy, dx, H, W):
+    """The same of both chroma planes: columns 0..7, the others idle, by rows 0..7 of U, then 0..7 of V."""
+    row = tl.arange(0, 32)[None, :, None]
+    plane = tl.where(row < 16, u_ptr, v_ptr)  # rows 0..15 of the patch are U, 16..31 V
+    top, left = 8 * i + (dy >> 3) - 1, 8 * j + (dx >> 3) - 1
+    there = patch(plane, top[:, :, None] + (row & 15), left[:, :, None], (row & 15) < 12, H >> 1, W >> 1)
+    return interpolated(there, chroma_across(taps_ptr, dx, left & 3), chroma_down(taps_ptr, dy))
 
 
 @triton.jit
@@ -49,3 +59,32 @@ def share(side, kind, x, y, RAMP: tl.constexpr, HALF: tl.constexpr):
     leads = kind == tl.where(side < 2, _VERTICAL, _HORIZONTAL)
     ramp = (RAMP >> (4 * tl.minimum(tl.where(leads, HALF - 1 - d, d) & 15, HALF - 1))) & 15
     return tl.where(d < HALF, tl.where(leads, 32 - ramp, tl.where(kind == _BLENDED, ramp, 0)), 0)
+
+
+@triton.jit
+def _corner(out_ptr, stride_oy, stride_ox, i, j):
+    return out_ptr + (2 * i).to(tl.int64) * stride_oy + 2 * j[:, :, None].to(tl.int64) * stride_ox
+
+
+@triton.jit
+def store_luma(out_ptr, stride_oy, stride_ox, i, j, ok, luma):
+    """Samples [B, 16, 16], columns first, of blocks (i, j)."""
+    B: tl.constexpr = luma.shape[0]
+    luma = luma.to(tl.int8).reshape(B, 2, 8, 2, 8)  # two columns of tiles, two rows
+    luma = tl.permute(luma, (0, 3, 1, 4, 2)).reshape(B, 4, 64)
+    tile = tl.arange(0, 4)[None, :, None]
+    position = _corner(out_ptr, stride_oy, stride_ox, i, j)
+    position += (tile >> 1).to(tl.int64) * stride_oy + (tile & 1).to(tl.int64) * stride_ox
+    tl.store(position + tl.arange(0, 64)[None, None, :], luma, mask=ok[:, :, None])
+
+
+@triton.jit
+def store_chroma(out_ptr, stride_oy, stride_ox, i, j, ok, chroma):
+    """Samples [B, 16, 16] as `moved_chroma` returns them."""
+    B: tl.constexpr = chroma.shape[0]
+    chroma = chroma.to(tl.int8).reshape(B, 4, 4, 2, 2, 4)  # columns of tiles; planes, rows of tiles
+    chroma = tl.permute(chroma, (0, 4, 1, 3, 5, 2)).reshape(B, 8, 32)
+    tile = tl.arange(0, 8)[None, :, None]  # 4 (row of tiles) + (column of tiles, 2 and 3 idle)
+    position = _corner(out_ptr, stride_oy, stride_ox, i, j)
+    position += (tile >> 2).to(tl.int64) * stride_oy + (tile & 3).to(tl.int64) * stride_ox
+    tl.store(position + 64 + tl.arange(0, 32)[None, None, :], chroma, mask=ok[:, :, None] & ((tile & 3) < 2))

@@ -11,21 +11,21 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels.gpu._interpolate import chroma_across, chroma_down, interpolated, patch, taps_on
+from nvc.kernels.gpu._interpolate import taps_on
 from nvc.kernels.gpu._motion import vector
-from nvc.kernels.gpu._overlap import CHROMA_RAMP, LUMA_RAMP, kinds, moved_luma, neighbour, share
+from nvc.kernels.gpu._overlap import (
+    CHROMA_RAMP,
+    LUMA_RAMP,
+    kinds,
+    moved_chroma,
+    moved_luma,
+    neighbour,
+    share,
+    store_chroma,
+    store_luma,
+)
 
 TILE = {"BLOCKS": 1, "num_warps": 1}
-
-
-@triton.jit
-def _chroma(u_ptr, v_ptr, taps_ptr, i, j, dy, dx, H, W):
-    """The same of both chroma planes: columns 0..7, the others idle, by rows 0..7 of U, then 0..7 of V."""
-    row = tl.arange(0, 32)[None, :, None]
-    plane = tl.where(row < 16, u_ptr, v_ptr)  # rows 0..15 of the patch are U, 16..31 V
-    top, left = 8 * i + (dy >> 3) - 1, 8 * j + (dx >> 3) - 1
-    there = patch(plane, top[:, :, None] + (row & 15), left[:, :, None], (row & 15) < 12, H >> 1, W >> 1)
-    return interpolated(there, chroma_across(taps_ptr, dx, left & 3), chroma_down(taps_ptr, dy))
 
 
 @triton.jit
@@ -55,7 +55,7 @@ def _motion_compensate(
     x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
 
     luma = moved_luma(y_ptr, taps_ptr, i, j, dy, dx, H, W)
-    chroma = _chroma(u_ptr, v_ptr, taps_ptr, i, j, dy, dx, H, W)
+    chroma = moved_chroma(u_ptr, v_ptr, taps_ptr, i, j, dy, dx, H, W)
     overlap = tl.load(overlap_ptr + i.to(tl.int64) * columns + j, mask=ok, other=0).to(tl.int32)[:, :, None]
     luma_kinds, chroma_kinds = kinds(overlap, x, y, 8), kinds(overlap, x & 7, y & 7, 4)
     luma_total, chroma_total = 32 * luma + 16, 32 * chroma + 16
@@ -64,23 +64,12 @@ def _motion_compensate(
         if differs:
             other = moved_luma(y_ptr, taps_ptr, i, j, ny, nx, H, W)
             luma_total += share(side, luma_kinds, x, y, LUMA_RAMP, 8) * (other - luma)
-            other = _chroma(u_ptr, v_ptr, taps_ptr, i, j, ny, nx, H, W)
+            other = moved_chroma(u_ptr, v_ptr, taps_ptr, i, j, ny, nx, H, W)
             chroma_total += share(side, chroma_kinds, x & 7, y & 7, CHROMA_RAMP, 4) * (other - chroma)
     luma, chroma = luma_total >> 5, chroma_total >> 5
 
-    ok, block = ok[:, :, None], j[:, :, None]
-    corner = out_ptr + (2 * i).to(tl.int64) * stride_oy + 2 * block.to(tl.int64) * stride_ox
-    luma = luma.to(tl.int8).reshape(BLOCKS, 2, 8, 2, 8)  # two columns of tiles, two rows
-    luma = tl.permute(luma, (0, 3, 1, 4, 2)).reshape(BLOCKS, 4, 64)
-    tile = tl.arange(0, 4)[None, :, None]
-    position = corner + (tile >> 1).to(tl.int64) * stride_oy + (tile & 1).to(tl.int64) * stride_ox
-    tl.store(position + tl.arange(0, 64)[None, None, :], luma, mask=ok)
-
-    chroma = chroma.to(tl.int8).reshape(BLOCKS, 4, 4, 2, 2, 4)  # columns of tiles; planes, rows of tiles
-    chroma = tl.permute(chroma, (0, 4, 1, 3, 5, 2)).reshape(BLOCKS, 8, 32)
-    tile = tl.arange(0, 8)[None, :, None]  # 4 (row of tiles) + (column of tiles, 2 and 3 idle)
-    position = corner + (tile >> 2).to(tl.int64) * stride_oy + (tile & 3).to(tl.int64) * stride_ox
-    tl.store(position + 64 + tl.arange(0, 32)[None, None, :], chroma, mask=ok & ((tile & 3) < 2))
+    store_luma(out_ptr, stride_oy, stride_ox, i, j, ok, luma)
+    store_chroma(out_ptr, stride_oy, stride_ox, i, j, ok, chroma)
 
 
 def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, overlap: Tensor, out: Tensor) -> None:
