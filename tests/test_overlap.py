@@ -93,6 +93,20 @@ def test_a_high_rate_leaves_all_blended():
     assert not choose(*scene(), rate=2**20).any()
 
 
+def test_what_gains_no_more_than_its_price_stays_blended(pytestconfig):
+    """One quarter gains, and pays for itself and for its block: where both prices are exactly the gain, it does not."""
+    cur, ref, mv = scene()
+    cur[16:24, 24:32], mv[0, 1, 1] = ref[16:24, 24:32], 24
+    dear = next(rate for rate in range(2**16) if not choose(cur, ref, mv, rate).any())
+    assert choose(cur, ref, mv, dear - 1)[1, 1] == VERTICAL
+    chroma = ref[::2, ::2].contiguous()
+    for rate in (dear - 1, dear):
+        operands = [t.to(pytestconfig.device) for t in (cur, ref, chroma, chroma, mv, torch.tensor([rate]).int())]
+        want, _ = choose_overlap.reference(*(t.cpu() for t in operands))
+        assert torch.equal(choose_overlap.launch(*operands)[0].cpu(), want)
+        assert torch.equal(choose(cur, ref, mv, rate), want)
+
+
 def test_prediction_gets_better_by_more_than_the_rate():
     cur, ref, _ = scene()
     mv = (Fill("uniform", 9)((3, 3, 2), -9, 9, torch.int16)).contiguous()
