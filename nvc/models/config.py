@@ -69,7 +69,7 @@ def gain_row(qp: int, intra: bool) -> int:
     return qp + QPS if intra else qp
 
 
-LAMBDA_MIN, LAMBDA_MAX = 44.0, 38000.0
+LAMBDA_MIN, LAMBDA_MAX = 42.0, 38000.0
 
 
 def qp_lambda(qp: float) -> float:
