@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 QUARTERS = tuple((row, column) for row in (0, 1) for column in (0, 1))
-KINDS = BLENDED, OWN, VERTICAL, HORIZONTAL = range(4)
+BLENDED, OWN, VERTICAL, HORIZONTAL = range(4)  # kinds
 # of a sample's prediction that come from a neighbouring block's vector, by distance from the common edge
 OVERLAP = np.array((9, 8, 7, 5, 4, 3, 2, 1), np.int16)
 OVERLAP_CHROMA = np.array((8, 6, 4, 1), np.int16)
