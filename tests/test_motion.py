@@ -84,7 +84,11 @@ def test_a_large_object_that_moves_far_is_found():
 
 def vector_bits(mv):
     """What the search counts as the bits of a field: the lengths of its differences."""
-    return int((mv_residual(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8)).int().abs()[..., None] >> torch.arange(13) > 0).sum())
+    return int(
+        (
+            mv_residual(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8)).int().abs()[..., None] >> torch.arange(13) > 0
+        ).sum()
+    )
 
 
 def test_high_rates_give_fields_of_fewer_bits():

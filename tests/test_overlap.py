@@ -130,10 +130,12 @@ def test_bad_arguments_raise():
         choose(cur[:32], ref, mv)
     with pytest.raises(ValueError, match="one int16 pair per block"):
         choose(cur, ref, mv[:2])
-    with pytest.raises(ValueError, match="rate is torch.int64"):
+    with pytest.raises(ValueError, match=r"rate is torch\.int64"):
         choose_overlap(cur, ref, chroma, chroma, mv, torch.tensor([1]))
     rate, whole = torch.tensor([1], dtype=torch.int32), torch.zeros(48 * 48 + 1, dtype=torch.uint8)
     with pytest.raises(ValueError, match="no multiple of 4"):
         choose_overlap.launch(cur, whole[1:].view(48, 48), chroma, chroma, mv, rate)
     with pytest.raises(ValueError, match="out has strides"):
-        choose_overlap(cur, ref, chroma, chroma, mv, rate, out=(None, torch.zeros((96, 6, 6), dtype=torch.int8).permute(1, 2, 0)))
+        choose_overlap(
+            cur, ref, chroma, chroma, mv, rate, out=(None, torch.zeros((96, 6, 6), dtype=torch.int8).permute(1, 2, 0))
+        )

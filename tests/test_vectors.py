@@ -1,4 +1,4 @@
-"""Fitting the tables of vectors and overlaps: sets are found where there are some, and counts come from real vectors."""
+"""Fitting the tables of vectors and overlaps: sets are found where there are some, counts come from real vectors."""
 
 import numpy as np
 import torch

@@ -26,8 +26,8 @@ class Samples(Builder):
         return self.reduce("add", total)
 
     def transformed(self, lines):
-        """int32 [16]: parts of the sums of magnitudes of four 8x8 Hadamard transforms of int16 [8, 32], those of columns
-        8 n to 8 n + 7 in elements 4 n to 4 n + 3."""
+        """int32 [16]: parts of the sums of magnitudes of four 8x8 Hadamard transforms of int16 [8, 32]; those of
+        columns 8 n to 8 n + 7 in elements 4 n to 4 n + 3."""
         lines = list(lines)
         for step in (1, 2, 4):
             for r in range(8):

@@ -1,5 +1,6 @@
-"""Millionths of the differences of a set and context whose class has the size 0, 1, ..; five contexts to a set,
-eight sets for components of vectors, four for overlaps. Written by `python -m nvc.train.vectors`, which says how."""
+"""Millionths of the differences of a set and context whose class has the size 0, 1, ..; five contexts to a
+set, eight sets for components of vectors, four for overlaps. Written by `python -m nvc.train.vectors`, which
+says how."""
 
 SHARES = (
     (981613, 11608, 2427, 2001, 1490, 525, 254, 45, 32, 5, 0, 0, 0, 0),

@@ -1,8 +1,8 @@
 """What the quarters of each block are predicted from, and the prediction: for an encoder that has found the vectors.
 
-    cost[i, j, q, k] = sum |H (cur - P_k) H| + (k > 0) rate      8x8 luma samples of quarter q, H the Hadamard transform,
-                                                                 P_k the prediction of `motion_compensate` if the quarter
-                                                                 is of kind k
+    cost[i, j, q, k] = sum |H (cur - P_k) H| + (k > 0) rate     8x8 luma samples of quarter q, H the Hadamard transform,
+                                                                P_k the prediction of `motion_compensate` if the
+                                                                quarter is of kind k
     kind[i, j, q]    = the first k = 0 .. 3 with the least cost
     overlap[i, j]    = sum kind[i, j, q] << 2 q   where the least costs and rate add up to less than the costs of kind 0
                        0                          elsewhere
@@ -59,9 +59,7 @@ def reference(cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Te
     return overlap, motion_compensate.reference(y, u, v, mv, overlap)
 
 
-def cpu(
-    cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Tensor, *, out: Result | None = None
-) -> Result:
+def cpu(cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Tensor, *, out: Result | None = None) -> Result:
     _check(cur, y, u, v, mv, rate)
     overlap, prediction = out or (torch.empty(mv.shape[:2], dtype=torch.uint8), None)
     prediction = packed("choose_overlap", y, prediction)

@@ -55,7 +55,7 @@ def _restore(residual, out, overlap):
             out[i, j, 0] = np.int16(min(max(np.int32(residual[i, j, 0]) + py, -MV_MAX), MV_MAX))
             out[i, j, 1] = np.int16(min(max(np.int32(residual[i, j, 1]) + px, -MV_MAX), MV_MAX))
             d = np.int32(residual[i, j, 2])
-            overlap[i, j] = BYTES[min(2 * abs(d) - np.int32(d < 0), 255)]
+            overlap[i, j] = BYTES[min(2 * abs(d) - np.int32(d < 0), np.int32(255))]
 
 
 def cpu(residual, *, out=None):

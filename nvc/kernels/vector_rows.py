@@ -8,8 +8,8 @@ Where vectors were alike the differences will be small: a context for coding tha
 
 name    shape         dtype   range
 mv      [bh, bw, 2]   int16   full
-choice  [3]           uint8   0 .. 7     set of rows of the vertical and the horizontal component, 0 .. 3 of the overlap;
-                                         more counts as the last
+choice  [3]           uint8   0 .. 7     set of rows of the vertical and the horizontal component, 0 .. 3 of
+                                         the overlap; more counts as the last
 out     [bh, bw, 3]   uint8   64 .. 123
 """
 
@@ -66,7 +66,9 @@ def _rows(mv, choice, out):
             for limit in CONTEXT_LIMITS:
                 context += np.int64(s >= limit)
             for k in range(3):
-                out[i, j, k] = np.uint8(FIRST_ROWS[k] + CONTEXTS * min(np.int64(choice[k]), SETS[k] - 1) + context)
+                out[i, j, k] = np.uint8(
+                    FIRST_ROWS[k] + CONTEXTS * min(np.int64(choice[k]), np.int64(SETS[k] - 1)) + context
+                )
 
 
 def cpu(mv: Tensor, choice: Tensor, *, out: Tensor | None = None) -> Tensor:

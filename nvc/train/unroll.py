@@ -48,7 +48,7 @@ def draw(rng: np.random.Generator, frames: int, batch: int) -> Draw:
 
 
 def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-    """current, reference uint8 [B, H, W], qp [B] -> vectors [B, H/16, W/16, 2] int64, overlaps [B, H/16, W/16] uint8."""
+    """Vectors int64 [B, H/16, W/16, 2] and overlaps uint8 [B, H/16, W/16] for pictures uint8 [B, H, W] and qp [B]."""
     rates = torch.tensor([[search_rate(int(v))] for v in qp], dtype=torch.int32).to(current.device)
     vectors, overlaps = [], []
     chroma = torch.zeros_like(current[0, ::2, ::2])  # any will do: nobody looks at the kernel's prediction

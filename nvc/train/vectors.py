@@ -62,8 +62,8 @@ def fit(counts: np.ndarray, number_of_sets: int) -> np.ndarray:
 
 
 def encode(clips: list[Clip]) -> np.ndarray:
-    """float64 [n, 3, CONTEXTS, SIZES]: `class_counts` of the clips' inter frames, keyframes' heirs left out: they know no
-    vectors before theirs."""
+    """float64 [n, 3, CONTEXTS, SIZES]: `class_counts` of the clips' inter frames, keyframes' heirs left out: they know
+    no vectors before theirs."""
     network = shipped("fast").network
     counts: list[np.ndarray] = []
     for number, clip in enumerate(track(clips, "clips")):
@@ -87,8 +87,9 @@ def main() -> None:
     """Fit to the clips of the folders named on the command line."""
     counts = encode(load_folders([Path(folder) for folder in sys.argv[1:]]))
     lines = [
-        '"""Millionths of the differences of a set and context whose class has the size 0, 1, ..; five contexts to a set,',
-        'eight sets for components of vectors, four for overlaps. Written by `python -m nvc.train.vectors`, which says how."""',
+        '"""Millionths of the differences of a set and context whose class has the size 0, 1, ..; five contexts to a',
+        "set, eight sets for components of vectors, four for overlaps. Written by `python -m nvc.train.vectors`, which",
+        'says how."""',
         "",
         *_lines("SHARES", fit(counts[:, :2].reshape(-1, *counts.shape[2:]), VECTOR_SETS)),
         *_lines("OVERLAP_SHARES", fit(counts[:, 2], OVERLAP_SETS)),

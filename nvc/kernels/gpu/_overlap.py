@@ -1,4 +1,4 @@
-"""What motion_compensate and choose_overlap share: blocks moved by a vector, the weights of those around, the output."""
+"""What motion_compensate and choose_overlap share: blocks moved by vectors, weights of those around, the output."""
 
 import triton
 import triton.language as tl

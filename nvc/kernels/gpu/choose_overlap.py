@@ -1,7 +1,7 @@
-"""Device code of choose_overlap: one program, a single warp, chooses for the four quarters of one block and predicts it.
+"""Device code of choose_overlap: one program, a single warp, chooses for the quarters of one block and predicts it.
 
-As motion_compensate, and between luma and chroma about 600 instructions more for the 16 transforms of all kinds. A block
-like its neighbours needs none of these.
+As motion_compensate, and between luma and chroma about 600 instructions more for the 16 transforms of all kinds. A
+block like its neighbours needs none of these.
 """
 
 import triton
@@ -93,9 +93,7 @@ def _choose_overlap(
     store_chroma(out_ptr, stride_oy, stride_ox, i, j, ok, total >> 5)
 
 
-def run(
-    cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Tensor, overlap: Tensor, out: Tensor
-) -> None:
+def run(cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Tensor, overlap: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked; all but `out` contiguous, `out` with contiguous channels."""
     H, W = cur.shape
     operands = cur, y, u, v, mv, rate, taps_on(cur.device), overlap, out
