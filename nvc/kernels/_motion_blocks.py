@@ -1,6 +1,8 @@
-"""Motion compensation of block rows for numba. A block whose taps stay inside the plane is read in place; another is
-first copied, coordinates clamped, to a small patch. A phase of zero multiplies by 64, exactly undone by the shift, so
-one path serves every vector; only whole vectors, the most frequent, have a second one.
+"""Motion compensation of block rows for numba, and the choice of how blocks overlap.
+
+A block whose taps stay inside the plane is read in place; another is first copied, coordinates clamped, to a small
+patch. A phase of zero multiplies by 64, exactly undone by the shift, so one path serves every vector; only whole
+vectors, the most frequent, have a second one.
 
 A block whose neighbours all have its vector needs no overlap and goes straight to its place."""
 

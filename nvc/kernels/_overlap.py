@@ -12,6 +12,8 @@ The byte that is number r in `BYTES`, the frequent ones first, is coded as the d
 r = 0, 1, 2, 3, 4, ..: bytes with few quarters that differ from 0, then those with few different ones.
 """
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -34,15 +36,13 @@ def _order() -> np.ndarray:
 
 BYTES = _order()
 RANKS = np.argsort(BYTES).astype(np.uint8)
-_CPU = torch.device("cpu")
-_TABLES = {_CPU: torch.from_numpy(np.stack((BYTES, RANKS)))}
+_TABLES = torch.from_numpy(np.stack((BYTES, RANKS)))
 
 
+@functools.cache
 def tables_on(device: torch.device) -> Tensor:
     """uint8 [2, 256]: BYTES and RANKS. Copied to a device once."""
-    if device not in _TABLES:
-        _TABLES[device] = _TABLES[_CPU].to(device)
-    return _TABLES[device]
+    return _TABLES.to(device)
 
 
 def differences(overlap: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ within [-14312, 14248] (luma; chroma is narrower: `_motion`). As T = 256 hi + lo
 sum of both passes is the exact one less 64 * 8192 = 2^19, which is 128 in the result.
 """
 
+import functools
+
 import numpy as np
 import torch
 import triton
@@ -56,15 +58,13 @@ def _operands() -> np.ndarray:
     return np.concatenate((fx.reshape(-1, 512), fy.reshape(-1, 512)))
 
 
-_CPU = torch.device("cpu")
-_TAPS = {_CPU: torch.from_numpy(_operands())}
+_TAPS = torch.from_numpy(_operands())
 
 
+@functools.cache
 def taps_on(device: torch.device) -> Tensor:
     """Fx and Fy of every phase, for the four functions below. Copied to a device once."""
-    if device not in _TAPS:
-        _TAPS[device] = _TAPS[_CPU].to(device)
-    return _TAPS[device]
+    return _TAPS.to(device)
 
 
 @triton.jit

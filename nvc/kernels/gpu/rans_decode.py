@@ -5,7 +5,7 @@ Therefore
 - lanes share nothing: a program is one warp, and no step waits for a sum over the lanes or for another warp. Only where
   lanes merge, five times in a packet, a word goes from one to another, by a shuffle of the warp;
 - the row of the next symbol and the word of the next refill are loaded before they are needed;
-- tables (133 KB for 104 rows) stay in the first-level cache. The lookup table leaves a range of symbols, mostly one to
+- tables (159 KB for 124 rows) stay in the first-level cache. The lookup table leaves a range of symbols, mostly one to
   four: five entries loaded together say which it is, and its interval too;
 - raw bits are a branch: steps of latents seldom have any.
 """
