@@ -89,8 +89,6 @@ LOOPS = {
     # sides; three in four have another vector in redtree at 720p, more than in any other clip
     ("choose_overlap", "_choose_overlap"): Loop(lambda case: 4, taken=0.75),
     ("motion_compensate", "_motion_compensate"): Loop(lambda case: 4, taken=0.75),
-    ("motion_search", "hierarchy"): Loop(lambda case: 9),  # 6 and 12 groups of displacements
-    ("motion_search", "neighbourly"): Loop(lambda case: 8),  # pairs of rows
     # unrolled: four steps, and one for the rest. A step waits for a shuffle and nine operations, some 80 cycles
     ("mv_restore", "_mv_restore"): Loop(lambda case: (2 * case[0] + case[1]) / 5, cycles=5 * 80),
     # a symbol waits for two loads from the first-level cache, some 35 cycles each, for sixteen operations one after the

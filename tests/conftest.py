@@ -2,6 +2,7 @@
 
 import os
 
+import interpreter
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ def pytest_configure(config):
     else:
         os.environ["TRITON_INTERPRET"] = "1"  # triton reads it when a kernel is decorated
         config.device = "cpu"
+        interpreter.adapt()
 
 
 def pytest_report_header(config):

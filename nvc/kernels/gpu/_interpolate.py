@@ -27,6 +27,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._motion import CHROMA, LUMA
+from nvc.kernels.gpu._plane import chosen, clamped, offset
 
 
 def _matrix(rows: np.ndarray, first: list[int]) -> np.ndarray:
@@ -113,32 +114,14 @@ def chroma_down(taps_ptr, vector):
 
 
 @triton.jit
-def clamped(v, size):
-    """Coordinates v limited to 0 .. size - 1."""
-    return tl.minimum(tl.maximum(v, 0), size - 1)
-
-
-@triton.jit
-def _offset(row, column, W):
-    """In a plane of less than 2^32 samples."""
-    return (row * W + column).to(tl.uint32).to(tl.int64)
-
-
-@triton.jit
-def pixels(plane_ptr, row, column, H, W):
-    """int32: uint8 [H, W] plane at int32 coordinates, whatever they are: they are clamped to it."""
-    return tl.load(plane_ptr + _offset(clamped(row, H), clamped(column, W), W)).to(tl.int32)
-
-
-@triton.jit
 def patch(plane_ptr, row, left, used, H, W):
     """int8 [B, R, 32]: samples less 128 of rows [B, R, 1], from columns left & -4 on, left [B, 1, 1]; of rows that are
     not used, arbitrary. W is a multiple of 4: beyond an edge a word has the sample at the edge four times."""
     column = (left & -4) + 4 * tl.arange(0, 8)[None, None, :]
-    at = _offset(clamped(row, H), clamped(column, W - 3), W)
-    words = tl.load((plane_ptr + at).to(tl.pointer_type(tl.uint32)), mask=used, other=0) ^ 0x80808080
-    edge = (words >> tl.where(column < 0, 0, 24)) & 0xFF
-    words = tl.where((column < 0) | (column >= W), edge * 0x01010101, words)
+    at = offset(clamped(row, H), clamped(column, W - 3), W)
+    words = tl.load((plane_ptr + at).to(tl.pointer_type(tl.uint32)), mask=used, other=0)
+    sample = tl.where(column < 0, 0, tl.where(column >= W, 0x3333, 0x3210)).to(tl.uint32)
+    words = chosen(words, words, sample) ^ 0x80808080
     even = tl.join(words.to(tl.int8), (words >> 16).to(tl.int8))
     odd = tl.join((words >> 8).to(tl.int8), (words >> 24).to(tl.int8))
     return tl.join(even, odd).reshape(words.shape[0], words.shape[1], 32)

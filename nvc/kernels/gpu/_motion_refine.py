@@ -1,11 +1,10 @@
 """Device code of motion_search, passes 3 to 5. A pass reads the vectors of the pass before all around: one launch each.
 
-Tile: few warps, as what is done once for a block is repeated by every warp of a program. In `whole` neighbouring lanes
-have neighbouring samples of a row, and a thread four displacements for each of seven rows: 22 x 8 x 16 byte loads a
-block instead of 49 x 256. In `neighbourly`, where vectors differ, they have the samples of two rows; it is bound by its
-11 x 256 byte loads a block. In `fraction` the eight positions around a block are one 64 x 64 result of int8 products,
-9 of its 16 squares in use. In `settle` the candidates of a block are a batch of eight products, and so are their
-transforms.
+Tile: few warps, as what is done once for a block is repeated by every warp of a program. In `whole` a thread has the
+seven displacements of a block in one of eight columns, four samples at a time: 22 x 8 x 4 words a block meet seven rows
+each. In `neighbourly`, where vectors differ, it has a quarter of a candidate's columns. In `fraction` the eight
+positions around a block are one 64 x 64 result of int8 products, 9 of its 16 squares in use. In `settle` the candidates
+of a block are a batch of eight products, and so are their transforms.
 """
 
 import triton
@@ -13,7 +12,7 @@ import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._hadamard import satd
-from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch, pixels
+from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
 from nvc.kernels.gpu._motion import (
     dependent_lengths,
     limited,
@@ -25,8 +24,9 @@ from nvc.kernels.gpu._motion import (
     vector,
 )
 from nvc.kernels.gpu._mv import bit_length
+from nvc.kernels.gpu._plane import add_distance, clamped, columns, pixels, words
 
-WHOLE_TILE = {"BLOCKS": 4, "num_warps": 2}
+WHOLE_TILE = {"BLOCKS": 4, "num_warps": 1}
 TILE = {"BLOCKS": 2, "num_warps": 2}
 SETTLE_TILE = {"num_warps": 2}  # a thread for each of eight lengths of eight candidates (`dependent_lengths`)
 
@@ -58,41 +58,47 @@ def _candidates(mv_ptr, i, j, ok, py, px, H, W):
 
 
 @triton.jit
-def _ranked(differences, D: tl.constexpr, i, j, oy, ox, py, px, rate_ptr, H, W):
-    """64 * cost + rank, [8, B], of the displacements (D, 0..7) - 3 of blocks j [1, B], from sums of columns [8, B, 16];
-    number 7 is idle."""
+def _ranked(distance, D: tl.constexpr, i, j, oy, ox, py, px, rate_ptr, H, W):
+    """64 * cost + rank, [8, B], of the displacements (D, 0..7) - 3 of blocks j [1, B], from their SADs; number 7 is
+    idle."""
     m = tl.arange(0, 8)[:, None]
     dy, dx = reach(oy + 4 * (D - 3), i, H), reach(ox + 4 * (m - 3), j, W)
-    cost = tl.sum(differences, axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
+    cost = distance.to(tl.int32) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
     rank = tl.where((D == 3) & (m == 3), 0, 8 * D + m + 1)  # its own vector first
     return tl.where(m < 7, (cost << 6) + rank, 2**30)
 
 
 @triton.jit
 def _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H, W):
-    """Seven rows of the reference are alive: each meets seven of the block's."""
+    """Four columns of a block at a time. Seven rows of the reference are alive: each meets seven of the block's."""
     py, px = predicted(mv_ptr, i, j, wanted, W >> 4)
 
-    # [8, B, 16]: displacements in a row, blocks, columns. A vector out of `reach` needs no limit here: all of its
-    # block lies outside the plane, where samples are those of the limited vector
-    m, x = tl.arange(0, 8)[:, None, None], 16 * j[:, :, None] + tl.arange(0, 16)[None, None, :]
-    top, column = 16 * i + (oy >> 2)[:, :, None] - 3, x + (ox >> 2)[:, :, None] + m - 3
-    s0 = tl.zeros((8, j.shape[1], 16), dtype=tl.int32)
+    # [8, B]: displacements in a row, blocks. A vector out of `reach` needs no limit here: all of its block lies outside
+    # the plane, where samples are those of the limited vector
+    m = tl.arange(0, 8)[:, None]
+    top, left = 16 * i + (oy >> 2) - 3, 16 * j + (ox >> 2) + m - 3
+    s0 = tl.zeros((8, j.shape[1]), tl.uint32)
     s1, s2, s3, s4, s5, s6 = s0, s0, s0, s0, s0, s0
-    r0, r1 = pixels(ref_ptr, top, column, H, W), pixels(ref_ptr, top + 1, column, H, W)
-    r2, r3 = pixels(ref_ptr, top + 2, column, H, W), pixels(ref_ptr, top + 3, column, H, W)
-    r4, r5 = pixels(ref_ptr, top + 4, column, H, W), pixels(ref_ptr, top + 5, column, H, W)
-    for row in tl.static_range(16):
-        r6 = pixels(ref_ptr, top + row + 6, column, H, W)
-        cur = pixels(cur_ptr, 16 * i + row, x, H, W)
-        s0 += tl.abs(r0 - cur)
-        s1 += tl.abs(r1 - cur)
-        s2 += tl.abs(r2 - cur)
-        s3 += tl.abs(r3 - cur)
-        s4 += tl.abs(r4 - cur)
-        s5 += tl.abs(r5 - cur)
-        s6 += tl.abs(r6 - cur)
-        r0, r1, r2, r3, r4, r5 = r1, r2, r3, r4, r5, r6
+    for x in tl.static_range(0, 16, 4):
+        first, selector = columns(left + x, W, W)
+        here = cur_ptr + (16 * i * W + clamped(16 * j + x, W - 3)).to(tl.uint32).to(tl.int64)
+        r0 = words(ref_ptr, top, first, selector, H, W)
+        r1 = words(ref_ptr, top + 1, first, selector, H, W)
+        r2 = words(ref_ptr, top + 2, first, selector, H, W)
+        r3 = words(ref_ptr, top + 3, first, selector, H, W)
+        r4 = words(ref_ptr, top + 4, first, selector, H, W)
+        r5 = words(ref_ptr, top + 5, first, selector, H, W)
+        for row in tl.static_range(16):
+            r6 = words(ref_ptr, top + row + 6, first, selector, H, W)
+            cur = tl.load((here + row * W.to(tl.int64)).to(tl.pointer_type(tl.uint32)))
+            s0 = add_distance(s0, r0, cur)
+            s1 = add_distance(s1, r1, cur)
+            s2 = add_distance(s2, r2, cur)
+            s3 = add_distance(s3, r3, cur)
+            s4 = add_distance(s4, r4, cur)
+            s5 = add_distance(s5, r5, cur)
+            s6 = add_distance(s6, r6, cur)
+            r0, r1, r2, r3, r4, r5 = r1, r2, r3, r4, r5, r6
     best = _ranked(s0, 0, i, j, oy, ox, py, px, rate_ptr, H, W)
     best = tl.minimum(best, _ranked(s1, 1, i, j, oy, ox, py, px, rate_ptr, H, W))
     best = tl.minimum(best, _ranked(s2, 2, i, j, oy, ox, py, px, rate_ptr, H, W))
@@ -145,14 +151,16 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
     ok = j < (W >> 4)
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
     dy, dx = _candidates(mv_ptr, i, j, ok, py, px, H, W)
-    m, n = tl.arange(0, 16)[None, :], tl.arange(0, 32)[None, None, :]  # n: samples of two rows
-    x, y = 16 * j[:, :, None] + (n & 15), 16 * i + (n >> 4)
-    differences = tl.zeros((BLOCKS, 16, 32), tl.int32)
-    for row in range(0, 16, 2):
-        cur = pixels(cur_ptr, y + row, x, H, W)
-        there = pixels(ref_ptr, y + row + (dy >> 2)[:, :, None], x + (dx >> 2)[:, :, None], H, W)
-        differences += tl.abs(there - cur)
-    cost = tl.sum(differences, axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
+    x = 16 * j[:, :, None] + 4 * tl.arange(0, 4)[None, None, :]
+    first, selector = columns(x + (dx >> 2)[:, :, None], W, W)
+    top = 16 * i + (dy >> 2)[:, :, None]
+    here = cur_ptr + (16 * i * W + clamped(x, W - 3)).to(tl.uint32).to(tl.int64)
+    distance = tl.zeros((BLOCKS, 16, 4), tl.uint32)
+    for row in tl.static_range(16):
+        cur = tl.load((here + row * W.to(tl.int64)).to(tl.pointer_type(tl.uint32)))
+        distance = add_distance(distance, words(ref_ptr, top + row, first, selector, H, W), cur)
+    cost = tl.sum(distance.to(tl.int32), axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
+    m = tl.arange(0, 16)[None, :]
     store_taken(out_ptr, i, j, ok, W >> 4, tl.where(m < CANDIDATES, cost, 2**22), dy, dx)
 
 

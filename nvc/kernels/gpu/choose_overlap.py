@@ -9,7 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels.gpu._hadamard import quarter_satd
-from nvc.kernels.gpu._interpolate import pixels, taps_on
+from nvc.kernels.gpu._interpolate import taps_on
 from nvc.kernels.gpu._motion import limited, vector
 from nvc.kernels.gpu._overlap import (
     CHROMA_RAMP,
@@ -22,6 +22,7 @@ from nvc.kernels.gpu._overlap import (
     store_chroma,
     store_luma,
 )
+from nvc.kernels.gpu._plane import pixels
 
 TILE = {"num_warps": 1}
 

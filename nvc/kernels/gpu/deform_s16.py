@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels.gpu._fixed import clamp8, clamp16, requant
-from nvc.kernels.gpu._interpolate import clamped
+from nvc.kernels.gpu._plane import clamped
 
 TILE = {"num_warps": 8, "num_stages": 1}
 BLOCK_M, SLICE = 128, 64

@@ -1,8 +1,8 @@
 """Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
-Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes, one more field of
-vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and `out`; the last, a quarter
-of the blocks each, work in place.
+Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes where W is a multiple of
+128, and one more field of vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and
+`out`; the last, a quarter of the blocks each, work in place.
 """
 
 import torch
@@ -19,16 +19,18 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     H, W = cur.shape
     rows, columns = H // 16, W // 16
-    fine = torch.empty((2, H // 4, W // 4), dtype=torch.uint8, device=cur.device)
-    coarse = torch.empty((2, rows, columns), dtype=torch.uint8, device=cur.device)
+    # rows begin at multiples of eight bytes, for `_bytes`
+    fine = torch.empty((2, H // 4, -(-W // 32) * 8), dtype=torch.uint8, device=cur.device)
+    coarse = torch.empty((2, rows, -(-columns // 8) * 8), dtype=torch.uint8, device=cur.device)
     mv = torch.empty_like(out)
 
     def grid(blocks):
         return triton.cdiv(columns, blocks), rows
 
     several = grid(TILE["BLOCKS"])
-    shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, **SHRINK_TILE)
-    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, out, H, W, **HIERARCHY_TILE)
+    strides = fine.stride(1), coarse.stride(1)
+    shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, *strides, **SHRINK_TILE)
+    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, out, H, W, *strides, **HIERARCHY_TILE)
     for again in (False, True):
         whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, out, mv, H, W, AGAIN=again, **WHOLE_TILE)
         neighbourly[several](cur, ref, rate, mv, out, H, W, **TILE)

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvc.kernels.gpu._interpolate import clamped
+from nvc.kernels.gpu._plane import clamped
 
 TILE = {"num_warps": 8}
 BLOCK_C = 128
