@@ -130,13 +130,20 @@ def overlapped(parts, sources, overlap, out, at, across, along):
 
 
 @njit(**JIT)
-def neighbour(y, u, v, i, j, side, vy, vx, patch, tmp, parts, base):
+def neighbour_luma(y, i, j, side, vy, vx, patch, tmp, parts, base):
     """The half of block (i, j) that is next to its neighbour on `side`, moved by that one's vector, where it would lie
     among the tiles of the whole block at `base` of `parts`."""
     part = FLAT if side < 2 else TALL
     down, right = np.int64(side == 1), np.int64(side == 3)
     at = base + 128 * down + 64 * right
     luma(y, 16 * i + 8 * down, 16 * j + 8 * right, vy, vx, part, patch, tmp, parts, at, 128, 64)
+
+
+@njit(**JIT)
+def neighbour_chroma(u, v, i, j, side, vy, vx, patch, tmp, parts, base):
+    """The same of both chroma planes."""
+    part = FLAT if side < 2 else TALL
+    down, right = np.int64(side == 1), np.int64(side == 3)
     at = base + 256 + 32 * down + 16 * right
     chroma(u, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, at, 32, 16)
     chroma(v, 8 * i + 4 * down, 8 * j + 4 * right, vy, vx, part, patch, tmp, parts, at + 64, 32, 16)
@@ -166,7 +173,8 @@ def predictions(y, u, v, mv, i, j, sources, patch, tmp, parts):
         if base:
             ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
             ny, nx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
-            neighbour(y, u, v, i, j, side, ny, nx, patch, tmp, parts, base)
+            neighbour_luma(y, i, j, side, ny, nx, patch, tmp, parts, base)
+            neighbour_chroma(u, v, i, j, side, ny, nx, patch, tmp, parts, base)
     luma(y, 16 * i, 16 * j, vy, vx, WHOLE, patch, tmp, parts, 0, 128, 64)
     chroma(u, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 256, 32, 16)
     chroma(v, 8 * i, 8 * j, vy, vx, WHOLE, patch, tmp, parts, 320, 32, 16)
@@ -198,14 +206,20 @@ def chosen(costs, rate):
 
 
 @njit(**JIT)
+def blended_luma(parts, sources, kind, out):
+    """The luma tiles of a block whose quarters are all of one kind, from predictions as in `overlapped`."""
+    for t in range(4):
+        own, vertical, horizontal, m = sources[0], sources[1 + (t >> 1)], sources[3 + (t & 1)], 64 * t
+        weights = 256 * kind + m
+        blend64(parts, own + m, vertical + m, horizontal + m, LUMA_DOWN, LUMA_ACROSS, weights, out, m)
+
+
+@njit(**JIT)
 def choose(cur, i, j, rate, parts, sources, here, there, costs):
     """The byte of block (i, j) of the luma plane `cur`, whose `predictions` are in `parts`."""
     luma_copy(cur, 16 * i * cur.shape[1] + 16 * j, cur.shape[1], here, 0, 128, 64)
     for kind in range(4):
-        for t in range(4):
-            own, vertical, horizontal, m = sources[0], sources[1 + (t >> 1)], sources[3 + (t & 1)], 64 * t
-            weights = 256 * kind + m
-            blend64(parts, own + m, vertical + m, horizontal + m, LUMA_DOWN, LUMA_ACROSS, weights, there, m)
+        blended_luma(parts, sources, kind, there)
         tile_satds(here, there, costs, 4 * kind)
     return chosen(costs, rate)
 

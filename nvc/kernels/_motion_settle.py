@@ -4,11 +4,14 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, predict
+from nvc.kernels._motion_blocks import SIDES, WHOLE, blended_luma, luma, neighbour_luma
 from nvc.kernels._motion_cpu import LARGE, NEIGHBOURS, lengths, listed, offset, reach, rows_at
-from nvc.kernels._vector_motion import luma_satd, satd16
+from nvc.kernels._overlap import BLENDED
+from nvc.kernels._vector_motion import luma_copy, luma_satd, satd16, tile_satds
 
 # passes: whether of the first round, and which of four colours of blocks, by the parities of row and column: no two
 # blocks of one colour predict, or are predicted from, the same block
+TILES = 256  # luma samples of a block
 SETTLING = tuple((first, colour) for first in (True, False) for colour in range(4))
 
 
@@ -20,6 +23,34 @@ def satd_at(cur, y, x, ref, vy, vx, tmp):
         return satd16(cur, at, cur.shape[1], ref, offset(ref, y, x, vy, vx), ref.shape[1])
     rows_at(ref, y + (vy >> 2), x, vx, tmp)
     return luma_satd(cur, at, cur.shape[1], tmp, 0, LUMA, vy & 3)
+
+
+@njit(**JIT)
+def surroundings(ref, mv, i, j, patch, tmp, parts, sources):
+    """A block's luma as its neighbours' vectors predict it, to tiles of `parts`, and in sources [5] where these begin:
+    0, the place of its own, where there is no neighbour."""
+    sources[0] = 0
+    for side in range(4):
+        ni, nj = i + SIDES[side, 0], j + SIDES[side, 1]
+        sources[1 + side] = 0
+        if 0 <= ni < mv.shape[0] and 0 <= nj < mv.shape[1]:
+            sources[1 + side] = TILES * (1 + side)
+            vy, vx = np.int64(mv[ni, nj, 0]), np.int64(mv[ni, nj, 1])
+            neighbour_luma(ref, i, j, side, vy, vx, patch, tmp, parts, sources[1 + side])
+
+
+@njit(**JIT)
+def shared_satd(here, ref, y, x, vy, vx, rate, patch, tmp, parts, sources, there, costs):
+    """Of each quarter of a block, whose tiles are `here`, the less of what the vector leaves blended with
+    `surroundings`, and alone, which costs `rate` more."""
+    luma(ref, y, x, vy, vx, WHOLE, patch, tmp, parts, 0, 128, 64)
+    tile_satds(here, parts, costs, 0)
+    blended_luma(parts, sources, BLENDED, there)
+    tile_satds(here, there, costs, 4)
+    total = np.int64(0)
+    for quarter in range(4):
+        total += min(np.int64(costs[quarter]) + rate, np.int64(costs[4 + quarter]))
+    return total
 
 
 @njit(**JIT)
@@ -74,14 +105,20 @@ def offer(mv, i, j, first, offered):
 
 
 @njit(**JIT)
-def settle(cur, ref, rate, colour, first, mv, row0, row1):
-    """Blocks of a colour in pairs of rows row0..row1, in place, in the first or the second round."""
+def settle(cur, wide, ref, rate, colour, first, mv, row0, row1):
+    """Blocks of a colour in pairs of rows row0..row1, in place, in the first or the second round. wide: `ref` with its
+    margin."""
     tmp, offered = np.empty((24, 16), np.int16), np.empty((8, 2), np.int64)
+    patch, parts, sources = np.empty((24, 24), np.uint8), np.empty(5 * TILES, np.int8), np.empty(5, np.int64)
+    here, there, costs = np.empty(TILES, np.int8), np.empty(TILES, np.int8), np.empty(8, np.int32)
     bh, bw = mv.shape[:2]
     for i in range(2 * row0 + (colour >> 1), min(2 * row1, bh), 2):
         for j in range(colour & 1, bw, 2):
             y, x = 16 * i, 16 * j
             offer(mv, i, j, first, offered)
+            if not first:
+                luma_copy(cur, y * cur.shape[1] + x, cur.shape[1], here, 0, 128, 64)
+                surroundings(ref, mv, i, j, patch, tmp, parts, sources)
             cost, best = LARGE, 0
             for m in range(8):
                 vy, vx = reach(offered[m, 0], y, cur.shape[0]), reach(offered[m, 1], x, cur.shape[1])
@@ -92,7 +129,10 @@ def settle(cur, ref, rate, colour, first, mv, row0, row1):
                 total = settled_price(mv, i, j, rate)
                 if total >= cost:
                     continue
-                total += satd_at(cur, y, x, ref, vy, vx, tmp)
+                if first:
+                    total += satd_at(cur, y, x, wide, vy, vx, tmp)
+                else:
+                    total += shared_satd(here, ref, y, x, vy, vx, rate, patch, tmp, parts, sources, there, costs)
                 if total < cost:
                     cost, best = total, m
             mv[i, j, 0], mv[i, j, 1] = offered[best, 0], offered[best, 1]

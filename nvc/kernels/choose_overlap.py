@@ -28,7 +28,7 @@ from nvc.kernels._overlap import OVERLAP
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels.gpu import choose_overlap as gpu
 from nvc.kernels.motion_compensate import motion_compensate, on_threads, overlapped, packed, require
-from nvc.kernels.motion_search import HADAMARD, MAX_RATE
+from nvc.kernels.motion_search import MAX_RATE, satds
 
 Result = tuple[Tensor, Tensor]
 
@@ -50,9 +50,7 @@ def reference(cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Te
     for kind in range(4):
         all_quarters = torch.full((bh, bw), 0b01010101 * kind, dtype=torch.uint8)
         left = overlapped(y, mv.long(), all_quarters, LUMA, OVERLAP) - blocks
-        quarters = left.unflatten(3, (2, 8)).unflatten(2, (2, 8))
-        satd = torch.einsum("ijarbc,ru,cv->ijaubv", quarters, HADAMARD, HADAMARD).abs().sum((3, 5))
-        costs.append(satd.flatten(2) + (price if kind else 0))
+        costs.append(satds(left).flatten(2) + (price if kind else 0))
     least = torch.stack(costs).min(0)
     byte = (least.indices << 2 * torch.arange(4)).sum(2)
     overlap = torch.where(least.values.sum(2) + price < costs[0].sum(2), byte, 0).byte()

@@ -19,8 +19,9 @@ the first of its candidates with the least cost.
    3 * L) >> 2), L the sum of bit_length over both components of v - p here, to the right, below, below to the left and,
    from the last but one column, below to the right, and 1 where v is not whole, as such a block cannot be a copy; SATD
    the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better than a SAD what coding
-   the difference will cost, and is some six times as large. Each choice holds at once, so it is seen by the blocks
-   around; no two blocks of a colour see one another.
+   the difference will cost, and is some six times as large. The second time, each 8x8 quarter counts with what the
+   prediction blended with the neighbours' leaves (`motion_compensate`), or with what v alone leaves and rate, whichever
+   is less. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one another.
 
 In 3 to 5 the block's own vector is the first candidate.
 
@@ -42,10 +43,12 @@ from nvc.kernels import _operands as ops
 from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
 from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
 from nvc.kernels._motion_settle import SETTLING, settle
+from nvc.kernels._overlap import OVERLAP
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._vector_motion import QUARTER_ROWS
 from nvc.kernels.gpu import motion_search as gpu
+from nvc.kernels.motion_compensate import overlapped
 
 MAX_RATE = 2**20
 HADAMARD = torch.tensor([[1 - 2 * ((u & v).bit_count() & 1) for v in range(8)] for u in range(8)])
@@ -99,6 +102,13 @@ def hierarchy(cur: Tensor, ref: Tensor) -> Tensor:
     return 16 * best.mv
 
 
+def satds(difference: Tensor) -> Tensor:
+    """int64 [bh, bw, 2, 2]: sums of the magnitudes of the Hadamard transforms of the 8x8 quarters of int64
+    [bh, bw, 16, 16]."""
+    quarters = difference.unflatten(3, (2, 8)).unflatten(2, (2, 8))
+    return torch.einsum("ijarbc,ru,cv->ijaubv", quarters, HADAMARD, HADAMARD).abs().sum((3, 5))
+
+
 def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
     """cur, ref uint8 [H, W]; rate int32 [1], sixteenths of a SAD unit per bit -> mv int16 [H / 16, W / 16, 2]."""
     require(cur, ref, rate)
@@ -116,10 +126,6 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
 
     def sad(mv: Tensor) -> Tensor:
         return (interpolated(ref, mv, LUMA, 16) - blocks).abs().sum((2, 3))
-
-    def satd(mv: Tensor) -> Tensor:
-        quarters = (interpolated(ref, mv, LUMA, 16) - blocks).unflatten(3, (2, 8)).unflatten(2, (2, 8))
-        return torch.einsum("ijarbc,ru,cv->ijaubv", quarters, HADAMARD, HADAMARD).abs().sum((2, 3, 4, 5))
 
     def cost(mv: Tensor, predicted: Tensor) -> Tensor:
         return sad(mv) + ((price * (2 * lengths(mv, predicted) + 2)) >> 4)
@@ -155,7 +161,11 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             n = lengths(trial, predictor(trial))
             below_right = moved(n, 1, 1) * (torch.arange(w // 16) == w // 16 - 2)
             n = n + moved(n, 0, 1) + moved(n, 1, 0) + moved(n, 1, -1) + below_right + (candidate & 3).any(2)
-            return satd(candidate) + ((price * 3 * n) >> 2)
+            left = satds(interpolated(ref, candidate, LUMA, 16) - blocks)
+            if not first:
+                blended = satds(overlapped(ref, trial, torch.zeros(trial.shape[:2]), LUMA, OVERLAP) - blocks)
+                left = torch.minimum(blended, left + price)
+            return left.sum((2, 3)) + ((price * 3 * n) >> 2)
 
         best = Choice(total(mv), mv)
         neighbours = [moved(mv, dy, dx) for dy, dx in NEIGHBOURS[:4].tolist()]
@@ -220,7 +230,7 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
     run(passes.fraction, a, wide, price, 2, v, s, v2, s2)
     run(passes.fraction, a, wide, price, 1, v2, s2, v, s)
     for first, colour in SETTLING:
-        args = a, wide, price, colour, first, v
+        args = a, wide, b, price, colour, first, v
         parallel(lambda row0, row1, args=args: settle(*args, row0, row1), (bh + 1) // 2, 2)  # type: ignore[misc]
     out.copy_(torch.from_numpy(v))
     return out

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
-from nvc.kernels.gpu._hadamard import satd
+from nvc.kernels.gpu._hadamard import quarter_satd, satd
 from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
 from nvc.kernels.gpu._motion import (
     dependent_lengths,
@@ -24,6 +24,7 @@ from nvc.kernels.gpu._motion import (
     vector,
 )
 from nvc.kernels.gpu._mv import bit_length
+from nvc.kernels.gpu._overlap import LUMA_RAMP, moved_luma, share
 from nvc.kernels.gpu._plane import add_distance, clamped, columns, pixels, words
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 1}
@@ -215,6 +216,20 @@ def _offers(mv_ptr, i, j, ok, H, W, FIRST: tl.constexpr):
     return reach(tl.where(foreseen, py, dy), i, H), reach(tl.where(foreseen, px, dx), j, W)
 
 
+@triton.jit
+def _surroundings(ref_ptr, taps_ptr, mv_ptr, i, j, ok, x, y, H, W):
+    """Block j [1, 1] as the vectors of its four neighbours predict it, times their weights, and the sum of these: int32
+    [1, 16, 16] at columns x and rows y of the block."""
+    side = tl.arange(0, 4)[:, None]
+    ni = i + tl.where(side < 2, 2 * side - 1, 0)
+    nj = j + tl.where(side < 2, 0, 2 * side - 5)
+    there = ok & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
+    vy, vx = vector(mv_ptr, ni, nj, there, W >> 4)
+    predictions = moved_luma(ref_ptr, taps_ptr, i, j, vy, vx, H, W)
+    weights = tl.where(there[:, :, None], share(side[:, :, None], 0, x, y, LUMA_RAMP, 8), 0)
+    return tl.sum(weights * predictions, axis=0)[None, :, :], tl.sum(weights, axis=0)[None, :, :]
+
+
 @triton.jit(do_not_specialize=["row", "column"])
 def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, row, column, H, W, FIRST: tl.constexpr):
     """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
@@ -223,15 +238,18 @@ def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, row, column, H, W, FIRS
     ok = (i < (H >> 4)) & (j < (W >> 4))
     dy, dx = _offers(mv_ptr, i, j, ok, H, W, FIRST)
 
-    m, n, k = tl.arange(0, 8)[None, :], tl.arange(0, 16), tl.arange(0, 32)
-    row, vy, vx = k[None, :, None], dy.reshape(8, 1), dx.reshape(8, 1)
-    top, left = 16 * i + (vy >> 2) - 3, 16 * j + (vx >> 2) - 3
-    there = patch(ref_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
-    at = n[None, :, None]
-    there = interpolated(there, luma_across(taps_ptr, vx, left & 3), luma_down(taps_ptr, vy, 0))
-    x, y = 16 * j.reshape(1, 1, 1) + at, 16 * i + n[None, None, :]
-    cur = tl.broadcast_to(pixels(cur_ptr, y, x, H, W) - 128, (8, 16, 16))
-    difference = satd(there, cur, 8).reshape(1, 8)
+    m = tl.arange(0, 8)[None, :]
+    x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
+    there = moved_luma(ref_ptr, taps_ptr, i, j, dy.reshape(8, 1), dx.reshape(8, 1), H, W)
+    cur = pixels(cur_ptr, 16 * i + y, 16 * j.reshape(1, 1, 1) + x, H, W) - 128
+    cur = tl.broadcast_to(cur, (8, 16, 16))
+    if FIRST:
+        difference = satd(there, cur, 8).reshape(1, 8)
+    else:
+        around, weight = _surroundings(ref_ptr, taps_ptr, mv_ptr, i, j, ok, x, y, H, W)
+        blended = ((32 - weight) * there + around + 16) >> 5
+        left = tl.minimum(quarter_satd(blended, cur, 8), quarter_satd(there, cur, 8) + limited(rate_ptr))
+        difference = tl.sum(tl.sum(left, axis=2), axis=1).reshape(1, 8)
 
     bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)
     cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
