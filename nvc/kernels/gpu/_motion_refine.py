@@ -24,7 +24,7 @@ from nvc.kernels.gpu._motion import (
     vector,
 )
 from nvc.kernels.gpu._mv import bit_length
-from nvc.kernels.gpu._overlap import LUMA_RAMP, moved_luma, share
+from nvc.kernels.gpu._overlap import luma_share, moved_luma
 from nvc.kernels.gpu._plane import add_distance, clamped, columns, pixels, words
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 1}
@@ -217,7 +217,7 @@ def _offers(mv_ptr, i, j, ok, H, W, FIRST: tl.constexpr):
 
 
 @triton.jit
-def _surroundings(ref_ptr, taps_ptr, mv_ptr, i, j, ok, x, y, H, W):
+def _surroundings(ref_ptr, taps_ptr, shares_ptr, mv_ptr, i, j, ok, x, y, H, W):
     """Block j [1, 1] as the vectors of its four neighbours predict it, times their weights, and the sum of these: int32
     [1, 16, 16] at columns x and rows y of the block."""
     side = tl.arange(0, 4)[:, None]
@@ -226,12 +226,12 @@ def _surroundings(ref_ptr, taps_ptr, mv_ptr, i, j, ok, x, y, H, W):
     there = ok & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
     vy, vx = vector(mv_ptr, ni, nj, there, W >> 4)
     predictions = moved_luma(ref_ptr, taps_ptr, i, j, vy, vx, H, W)
-    weights = tl.where(there[:, :, None], share(side[:, :, None], 0, x, y, LUMA_RAMP, 8), 0)
+    weights = tl.where(there[:, :, None], luma_share(shares_ptr, side[:, :, None], 0, x, y), 0)
     return tl.sum(weights * predictions, axis=0)[None, :, :], tl.sum(weights, axis=0)[None, :, :]
 
 
 @triton.jit(do_not_specialize=["row", "column"])
-def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, row, column, H, W, FIRST: tl.constexpr):
+def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, shares_ptr, mv_ptr, row, column, H, W, FIRST: tl.constexpr):
     """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
     them reads is written by another."""
     i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column + tl.zeros((1, 1), tl.int32)
@@ -246,7 +246,7 @@ def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, row, column, H, W, FIRS
     if FIRST:
         difference = satd(there, cur, 8).reshape(1, 8)
     else:
-        around, weight = _surroundings(ref_ptr, taps_ptr, mv_ptr, i, j, ok, x, y, H, W)
+        around, weight = _surroundings(ref_ptr, taps_ptr, shares_ptr, mv_ptr, i, j, ok, x, y, H, W)
         blended = ((32 - weight) * there + around + 16) >> 5
         left = tl.minimum(quarter_satd(blended, cur, 8), quarter_satd(there, cur, 8) + limited(rate_ptr))
         difference = tl.sum(tl.sum(left, axis=2), axis=1).reshape(1, 8)

@@ -1,16 +1,37 @@
 """What motion_compensate and choose_overlap share: blocks moved by vectors, weights of those around, the output."""
 
+import functools
+
+import numpy as np
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-from nvc.kernels._overlap import BLENDED, HORIZONTAL, OVERLAP, OVERLAP_CHROMA, VERTICAL
+from nvc.kernels._overlap import OVERLAP, OVERLAP_CHROMA, down_and_across
 from nvc.kernels.gpu._interpolate import chroma_across, chroma_down, interpolated, luma_across, luma_down, patch
 from nvc.kernels.gpu._motion import vector
 
-# four bits for each distance from the edge
-LUMA_RAMP = tl.constexpr(sum(int(w) << 4 * d for d, w in enumerate(OVERLAP)))
-CHROMA_RAMP = tl.constexpr(sum(int(w) << 4 * d for d, w in enumerate(OVERLAP_CHROMA)))
-_BLENDED, _VERTICAL, _HORIZONTAL = map(tl.constexpr, (BLENDED, VERTICAL, HORIZONTAL))
+
+def _shares() -> np.ndarray:
+    """int8 [2, 4, 4, 16]: in 32nds, the weights of luma and chroma samples by neighbour (above, below, left, right),
+    kind, and row or column of the block. They are 0 beyond the middle."""
+    shares = np.zeros((2, 4, 4, 16), np.int8)
+    for plane, ramp in enumerate((OVERLAP, OVERLAP_CHROMA)):
+        half = len(ramp)
+        for axis, weights in enumerate(down_and_across(ramp)):
+            shares[plane, 2 * axis, :, :half] = weights[:, :half]
+            shares[plane, 2 * axis + 1, :, half : 2 * half] = weights[:, half:]
+    return shares
+
+
+_SHARES = torch.from_numpy(_shares())
+
+
+@functools.cache
+def shares_on(device: torch.device) -> Tensor:
+    """The weights for `luma_share` and `chroma_share`. Copied to a device once."""
+    return _SHARES.to(device)
 
 
 @triton.jit
@@ -52,13 +73,14 @@ def kinds(overlap, x, y, HALF: tl.constexpr):
 
 
 @triton.jit
-def share(side, kind, x, y, RAMP: tl.constexpr, HALF: tl.constexpr):
-    """Weight of the neighbour number `side` (above, below, left, right) at a block's samples, in 32nds."""
-    v = tl.where(side < 2, y, x)
-    d = tl.where(side & 1 == 0, v, 2 * HALF - 1 - v)  # distance from the common edge
-    leads = kind == tl.where(side < 2, _VERTICAL, _HORIZONTAL)
-    ramp = (RAMP >> (4 * tl.minimum(tl.where(leads, HALF - 1 - d, d) & 15, HALF - 1))) & 15
-    return tl.where(d < HALF, tl.where(leads, 32 - ramp, tl.where(kind == _BLENDED, ramp, 0)), 0)
+def luma_share(shares_ptr, side, kind, x, y):
+    """int32: weight of the neighbour number `side` (above, below, left, right) at a block's samples, in 32nds."""
+    return tl.load(shares_ptr + 64 * side + 16 * kind + tl.where(side < 2, y, x)).to(tl.int32)
+
+
+@triton.jit
+def chroma_share(shares_ptr, side, kind, x, y):
+    return luma_share(shares_ptr + 256, side, kind, x, y)
 
 
 @triton.jit

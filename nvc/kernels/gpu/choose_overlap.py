@@ -12,13 +12,13 @@ from nvc.kernels.gpu._hadamard import quarter_satd
 from nvc.kernels.gpu._interpolate import taps_on
 from nvc.kernels.gpu._motion import limited, vector
 from nvc.kernels.gpu._overlap import (
-    CHROMA_RAMP,
-    LUMA_RAMP,
+    chroma_share,
     kinds,
+    luma_share,
     moved_chroma,
     moved_luma,
     neighbour,
-    share,
+    shares_on,
     store_chroma,
     store_luma,
 )
@@ -50,6 +50,7 @@ def _choose_overlap(
     mv_ptr,  # int16 [H / 16, W / 16, 2]
     rate_ptr,  # int32 [1]
     taps_ptr,  # `taps_on`
+    shares_ptr,  # `shares_on`
     # outputs
     overlap_ptr,  # uint8 [H / 16, W / 16]
     out_ptr,  # int8 [H / 8, W / 8, 96]
@@ -72,7 +73,7 @@ def _choose_overlap(
         ny, nx, differs = neighbour(mv_ptr, side, i, j, dy, dx, ok, H, W)
         if differs:
             other = moved_luma(y_ptr, taps_ptr, i, j, ny, nx, H, W)
-            total += share(side, kind, x, y, LUMA_RAMP, 8) * (other - luma)
+            total += luma_share(shares_ptr, side, kind, x, y) * (other - luma)
             moving = 1
     byte = 0
     if moving > 0:
@@ -90,12 +91,12 @@ def _choose_overlap(
             ny, nx, differs = neighbour(mv_ptr, side, i, j, dy, dx, ok, H, W)
             if differs:
                 other = moved_chroma(u_ptr, v_ptr, taps_ptr, i, j, ny, nx, H, W)
-                total += share(side, kinds(byte, x & 7, y & 7, 4), x & 7, y & 7, CHROMA_RAMP, 4) * (other - chroma)
+                total += chroma_share(shares_ptr, side, kinds(byte, x & 7, y & 7, 4), x & 7, y & 7) * (other - chroma)
     store_chroma(out_ptr, stride_oy, stride_ox, i, j, ok, total >> 5)
 
 
 def run(cur: Tensor, y: Tensor, u: Tensor, v: Tensor, mv: Tensor, rate: Tensor, overlap: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked; all but `out` contiguous, `out` with contiguous channels."""
     H, W = cur.shape
-    operands = cur, y, u, v, mv, rate, taps_on(cur.device), overlap, out
+    operands = cur, y, u, v, mv, rate, taps_on(cur.device), shares_on(cur.device), overlap, out
     _choose_overlap[(W // 16, H // 16)](*operands, H, W, out.stride(0), out.stride(1), **TILE)

@@ -14,13 +14,13 @@ from torch import Tensor
 from nvc.kernels.gpu._interpolate import taps_on
 from nvc.kernels.gpu._motion import vector
 from nvc.kernels.gpu._overlap import (
-    CHROMA_RAMP,
-    LUMA_RAMP,
+    chroma_share,
     kinds,
+    luma_share,
     moved_chroma,
     moved_luma,
     neighbour,
-    share,
+    shares_on,
     store_chroma,
     store_luma,
 )
@@ -37,6 +37,7 @@ def _motion_compensate(
     mv_ptr,  # int16 [H / 16, W / 16, 2]
     overlap_ptr,  # uint8 [H / 16, W / 16]
     taps_ptr,  # `taps_on`
+    shares_ptr,  # `shares_on`
     # output
     out_ptr,  # int8 [H / 8, W / 8, 96]
     # sizes
@@ -63,9 +64,9 @@ def _motion_compensate(
         ny, nx, differs = neighbour(mv_ptr, side, i, j, dy, dx, ok, H, W)
         if differs:
             other = moved_luma(y_ptr, taps_ptr, i, j, ny, nx, H, W)
-            luma_total += share(side, luma_kinds, x, y, LUMA_RAMP, 8) * (other - luma)
+            luma_total += luma_share(shares_ptr, side, luma_kinds, x, y) * (other - luma)
             other = moved_chroma(u_ptr, v_ptr, taps_ptr, i, j, ny, nx, H, W)
-            chroma_total += share(side, chroma_kinds, x & 7, y & 7, CHROMA_RAMP, 4) * (other - chroma)
+            chroma_total += chroma_share(shares_ptr, side, chroma_kinds, x & 7, y & 7) * (other - chroma)
     luma, chroma = luma_total >> 5, chroma_total >> 5
 
     store_luma(out_ptr, stride_oy, stride_ox, i, j, ok, luma)
@@ -76,5 +77,5 @@ def run(y: Tensor, u: Tensor, v: Tensor, mv: Tensor, overlap: Tensor, out: Tenso
     """Operands as in the contract, checked; all but `out` contiguous, `out` with contiguous channels."""
     H, W = y.shape
     grid = (triton.cdiv(W // 16, TILE["BLOCKS"]), H // 16)
-    operands = y, u, v, mv, overlap, taps_on(y.device), out
+    operands = y, u, v, mv, overlap, taps_on(y.device), shares_on(y.device), out
     _motion_compensate[grid](*operands, H, W, out.stride(0), out.stride(1), **TILE)

@@ -13,6 +13,7 @@ from nvc.kernels._motion_settle import SETTLING
 from nvc.kernels.gpu._interpolate import taps_on
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
 from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
+from nvc.kernels.gpu._overlap import shares_on
 
 
 def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
@@ -34,9 +35,9 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     for again in (False, True):
         whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, out, mv, H, W, AGAIN=again, **WHOLE_TILE)
         neighbourly[several](cur, ref, rate, mv, out, H, W, **TILE)
-    taps = taps_on(cur.device)
+    taps, shares = taps_on(cur.device), shares_on(cur.device)
     fraction[several](cur, ref, rate, taps, out, mv, H, W, STEP=2, **TILE)
     fraction[several](cur, ref, rate, taps, mv, out, H, W, STEP=1, **TILE)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
     for first, colour in SETTLING:
-        settle[half](cur, ref, rate, taps, out, colour >> 1, colour & 1, H, W, FIRST=first, **SETTLE_TILE)
+        settle[half](cur, ref, rate, taps, shares, out, colour >> 1, colour & 1, H, W, FIRST=first, **SETTLE_TILE)
