@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from nvc.kernels._motion import JIT, LUMA, predict
-from nvc.kernels._motion_blocks import SIDES, WHOLE, blended_luma, luma, neighbour_luma
+from nvc.kernels._motion_blocks import SIDES, WHOLE, blended_luma, differing, luma, neighbour_luma
 from nvc.kernels._motion_cpu import LARGE, NEIGHBOURS, lengths, listed, offset, reach, rows_at
 from nvc.kernels._overlap import BLENDED
 from nvc.kernels._vector_motion import luma_copy, luma_satd, satd16, tile_satds
@@ -116,9 +116,8 @@ def settle(cur, wide, ref, rate, colour, first, mv, row0, row1):
         for j in range(colour & 1, bw, 2):
             y, x = 16 * i, 16 * j
             offer(mv, i, j, first, offered)
-            if not first:
-                luma_copy(cur, y * cur.shape[1] + x, cur.shape[1], here, 0, 128, 64)
-                surroundings(ref, mv, i, j, patch, tmp, parts, sources)
+            # of the candidates, those that predict alone: all, or its own vector where the neighbours have it too
+            plain, ready = 8 if first else np.int64(not differing(mv, i, j, sources)), False
             cost, best = LARGE, 0
             for m in range(8):
                 vy, vx = reach(offered[m, 0], y, cur.shape[0]), reach(offered[m, 1], x, cur.shape[1])
@@ -129,9 +128,13 @@ def settle(cur, wide, ref, rate, colour, first, mv, row0, row1):
                 total = settled_price(mv, i, j, rate)
                 if total >= cost:
                     continue
-                if first:
+                if m < plain:
                     total += satd_at(cur, y, x, wide, vy, vx, tmp)
                 else:
+                    if not ready:
+                        luma_copy(cur, y * cur.shape[1] + x, cur.shape[1], here, 0, 128, 64)
+                        surroundings(ref, mv, i, j, patch, tmp, parts, sources)
+                        ready = True
                     total += shared_satd(here, ref, y, x, vy, vx, rate, patch, tmp, parts, sources, there, costs)
                 if total < cost:
                     cost, best = total, m
