@@ -196,8 +196,9 @@ def test_bad_arguments_raise():
 def test_planes_that_begin_within_a_word_are_refused_on_a_gpu(offset):
     whole, mv = torch.zeros(32 * 32 + 4, dtype=torch.uint8), torch.zeros((2, 2, 2), dtype=torch.int16)
     y, c = whole[offset : offset + 32 * 32].view(32, 32), torch.zeros((16, 16), dtype=torch.uint8)
-    with pytest.raises(ValueError, match="no multiple of 4"):
-        motion_search.launch(y, y, torch.tensor([16], dtype=torch.int32))
+    for planes in ((y, y.clone()), (y.clone(), y)):
+        with pytest.raises(ValueError, match="no multiple of 4"):
+            motion_search.launch(*planes, torch.tensor([16], dtype=torch.int32))
     with pytest.raises(ValueError, match="no multiple of 4"):
         motion_compensate.launch(y, c, c, mv, torch.zeros((2, 2), dtype=torch.uint8))
 

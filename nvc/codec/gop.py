@@ -11,9 +11,12 @@ QP_MAX = 63
 def frame_qp(base: int, distance: int) -> int:
     """QP of the frame `distance` frames after its keyframe (0: the keyframe itself), for a base QP in 0..63.
 
-    An offset takes at most four fifths of what is left up to QP_MAX: keyframes go on getting better there.
+    An offset takes at most four fifths of what is left up to QP_MAX: keyframes go on getting better there. Near QP 0,
+    what the lowest frames cannot fall any more the highest rise less: there too each QP is as large a step.
     """
     offset = OFFSETS[distance % len(OFFSETS)] if distance else KEY_OFFSET
+    if offset > 0:
+        offset = max(offset + min(base + min(OFFSETS), 0), 0)
     return max(base + min(offset, 4 * (QP_MAX - base) // 5), 0)
 
 

@@ -9,9 +9,9 @@ from nvc.kernels._motion_cpu import LARGE, NEIGHBOURS, lengths, listed, offset, 
 from nvc.kernels._overlap import BLENDED
 from nvc.kernels._vector_motion import luma_copy, luma_satd, satd16, tile_satds
 
+TILES = 256  # luma samples of a block
 # passes: whether of the first round, and which of four colours of blocks, by the parities of row and column: no two
 # blocks of one colour predict, or are predicted from, the same block
-TILES = 256  # luma samples of a block
 SETTLING = tuple((first, colour) for first in (True, False) for colour in range(4))
 
 

@@ -241,7 +241,7 @@ def launch(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None)
     h, w = cur.shape
     out = ops.output("motion_search", out, (h // 16, w // 16, 2), torch.int16, cur.device)
     ops.expect_launchable("motion_search", cur, ref, rate, out)
-    ops.expect_words("motion_search", ref, out)
+    ops.expect_words("motion_search", cur, ref, out)
     gpu.run(cur, ref, rate, out)
     return out
 

@@ -87,12 +87,6 @@ def dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W):
 
 
 @triton.jit
-def distance(a, b):
-    """Sums of absolute differences over the first two axes, of int32 [rows, columns, B, M]: int32 [B, M]."""
-    return tl.sum(tl.sum(tl.abs(a - b), axis=0), axis=0)
-
-
-@triton.jit
 def store_taken(mv_ptr, i, j, ok, columns, cost, dy, dx):
     """Store, of the candidates (dy, dx) [B, M <= 64] of blocks (i, j) [B, 1], the first with the least cost."""
     m = tl.arange(0, cost.shape[1])[None, :]

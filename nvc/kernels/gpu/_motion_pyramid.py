@@ -88,7 +88,7 @@ def _coarse(coarse_ptr, i, j, h, w, stride):
     dx = tl.arange(0, 16)[:, None] - 8
     first, selector, fifth = _five_columns(j - 2 + dx, w, stride)
     zero = tl.zeros((16, j.shape[1]), tl.uint32)
-    s0, s1, s2, s3 = zero, zero, zero, zero  # so far, of the displacements of the rows before this one
+    s0, s1, s2, s3 = zero, zero, zero, zero  # sums so far, of the displacements that began 1, 2, 3, 4 rows above
     best = tl.full((16, j.shape[1]), 2**30, tl.int32)
     for step in tl.static_range(15):
         c, d = _five(ref_ptr, i - 7 + step, first, selector, fifth, h, stride)

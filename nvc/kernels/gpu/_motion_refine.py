@@ -2,9 +2,9 @@
 
 Tile: few warps, as what is done once for a block is repeated by every warp of a program. In `whole` a thread has the
 seven displacements of a block in one of eight columns, four samples at a time: 22 x 8 x 4 words a block meet seven rows
-each. In `neighbourly`, where vectors differ, it has a quarter of a candidate's columns. In `fraction` the eight
-positions around a block are one 64 x 64 result of int8 products, 9 of its 16 squares in use. In `settle` the candidates
-of a block are a batch of eight products, and so are their transforms.
+each. In `neighbourly`, where vectors differ, it has a quarter of a candidate's columns. In `fraction` the three
+positions of a column around a block are one 16 x 64 result of int8 products, a quarter of it idle. In `settle` the
+candidates of a block are a batch of eight products, and so are their transforms.
 """
 
 import triton
@@ -25,7 +25,7 @@ from nvc.kernels.gpu._motion import (
 )
 from nvc.kernels.gpu._mv import bit_length
 from nvc.kernels.gpu._overlap import luma_share, moved_luma
-from nvc.kernels.gpu._plane import add_distance, clamped, columns, pixels, words
+from nvc.kernels.gpu._plane import add_distance, aligned, clamped, columns, pixels, words
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 1}
 TILE = {"BLOCKS": 2, "num_warps": 2}
@@ -82,7 +82,7 @@ def _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H,
     s1, s2, s3, s4, s5, s6 = s0, s0, s0, s0, s0, s0
     for x in tl.static_range(0, 16, 4):
         first, selector = columns(left + x, W, W)
-        here = cur_ptr + (16 * i * W + clamped(16 * j + x, W - 3)).to(tl.uint32).to(tl.int64)
+        here = clamped(16 * j + x, W - 3)
         r0 = words(ref_ptr, top, first, selector, H, W)
         r1 = words(ref_ptr, top + 1, first, selector, H, W)
         r2 = words(ref_ptr, top + 2, first, selector, H, W)
@@ -91,7 +91,7 @@ def _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H,
         r5 = words(ref_ptr, top + 5, first, selector, H, W)
         for row in tl.static_range(16):
             r6 = words(ref_ptr, top + row + 6, first, selector, H, W)
-            cur = tl.load((here + row * W.to(tl.int64)).to(tl.pointer_type(tl.uint32)))
+            cur = aligned(cur_ptr, 16 * i + row, here, W)
             s0 = add_distance(s0, r0, cur)
             s1 = add_distance(s1, r1, cur)
             s2 = add_distance(s2, r2, cur)
@@ -155,10 +155,9 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
     x = 16 * j[:, :, None] + 4 * tl.arange(0, 4)[None, None, :]
     first, selector = columns(x + (dx >> 2)[:, :, None], W, W)
     top = 16 * i + (dy >> 2)[:, :, None]
-    here = cur_ptr + (16 * i * W + clamped(x, W - 3)).to(tl.uint32).to(tl.int64)
     distance = tl.zeros((BLOCKS, 16, 4), tl.uint32)
     for row in tl.static_range(16):
-        cur = tl.load((here + row * W.to(tl.int64)).to(tl.pointer_type(tl.uint32)))
+        cur = aligned(cur_ptr, 16 * i + row, clamped(x, W - 3), W)
         distance = add_distance(distance, words(ref_ptr, top + row, first, selector, H, W), cur)
     cost = tl.sum(distance.to(tl.int32), axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
     m = tl.arange(0, 16)[None, :]
@@ -174,28 +173,27 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: 
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
     oy, ox = vector(mv_ptr, i, j, ok, W >> 4)
 
-    # row 16 e + x of the result is column x for the displacement e - 1; column 16 d + y likewise; d, e = 3 are idle
-    n, k = tl.arange(0, 16), tl.arange(0, 32)
+    k, n = tl.arange(0, 32)[None, :, None], tl.arange(0, 16)
     # of the first displacement; the last is 0 or 1 further
     top, left = 16 * i + ((oy - STEP) >> 2) - 3, 16 * j + ((ox - STEP) >> 2) - 3
-    row = k[None, :, None]
-    there = patch(ref_ptr, top[:, :, None] + row, left[:, :, None], row < 24, H, W)
-    q = tl.arange(0, 4)[None, :]  # displacement + 1; idle ones may go further
-    dy, dx = reach(oy + STEP * (q - 1), i, H), reach(ox + STEP * (q - 1), j, W)
-    across = luma_across(taps_ptr, dx, (left & 3) + tl.minimum((dx >> 2) - (ox - STEP >> 2), 1))
-    down = luma_down(taps_ptr, dy, tl.minimum((dy >> 2) - (oy - STEP >> 2), 1))
-    there = interpolated(there, across, down).reshape(BLOCKS, 4, 16, 4, 16)
+    samples = patch(ref_ptr, top[:, :, None] + k, left[:, :, None], k < 24, H, W)
     x, y = 16 * j[:, :, None] + n[None, :, None], 16 * i + n[None, None, :]
-    cur = (pixels(cur_ptr, y, x, H, W) - 128)[:, None, :, None, :]
-    sad = tl.sum(tl.sum(tl.abs(there - cur), axis=4), axis=2).reshape(BLOCKS, 16)
-
-    e, d = (n >> 2)[None, :], (n & 3)[None, :]
-    dy, dx = reach(oy + STEP * (d - 1), i, H), reach(ox + STEP * (e - 1), j, W)
-    cost = sad + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
-    rank = tl.where((d == 1) & (e == 1), 0, n[None, :] + 1)  # its own vector first
-    best = tl.min(tl.where((d < 3) & (e < 3), (cost << 6) + rank, 2**30), axis=1)[:, None] & 63
-    best = tl.where(best == 0, 5, best - 1)
-    dy, dx = reach(oy + STEP * ((best & 3) - 1), i, H), reach(ox + STEP * ((best >> 2) - 1), j, W)
+    cur = (pixels(cur_ptr, y, x, H, W) - 128)[:, :, None, :]
+    d = tl.arange(0, 4)[None, :]  # displacement down + 1; number 3 is idle and may go further
+    dy = reach(oy + STEP * (d - 1), i, H)
+    down = luma_down(taps_ptr, dy, tl.minimum((dy >> 2) - (oy - STEP >> 2), 1))
+    best = tl.full((BLOCKS, 4), 2**30, tl.int32)
+    for e in tl.static_range(3):  # displacement to the right + 1
+        dx = reach(ox + STEP * (e - 1), j, W)
+        across = luma_across(taps_ptr, dx, (left & 3) + tl.minimum((dx >> 2) - (ox - STEP >> 2), 1))
+        there = interpolated(samples, across, down).reshape(BLOCKS, 16, 4, 16)
+        sad = tl.sum(tl.sum(tl.abs(there - cur), axis=3), axis=1)
+        cost = sad + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
+        rank = tl.where((d == 1) & (e == 1), 0, 4 * e + d + 1)  # its own vector first
+        best = tl.minimum(best, tl.where(d < 3, (cost << 6) + rank, 2**30))
+    taken = tl.min(best, axis=1)[:, None] & 63
+    taken = tl.where(taken == 0, 5, taken - 1)
+    dy, dx = reach(oy + STEP * ((taken & 3) - 1), i, H), reach(ox + STEP * ((taken >> 2) - 1), j, W)
     store_vector(out_ptr, i, j, ok, W >> 4, dy, dx)
 
 

@@ -49,6 +49,12 @@ def chosen(low, high, selector):
 
 
 @triton.jit
+def aligned(plane_ptr, row, column, W):
+    """uint32: four samples of a uint8 [., W] plane, from `column` on, a multiple of 4."""
+    return tl.load((plane_ptr + offset(row, column, W)).to(tl.pointer_type(tl.uint32)))
+
+
+@triton.jit
 def columns(left, width, stride):
     """(first, selector) of samples left .. left + 3, limited to 0 .. width - 1: where they are among the eight from
     column `first` on. stride: of rows, a multiple of 4 and at least 8."""
@@ -62,8 +68,8 @@ def columns(left, width, stride):
 @triton.jit
 def eight(plane_ptr, row, first, height, stride):
     """(low, high), uint32: eight samples of rows, limited to 0 .. height - 1, of a plane of less than 2^32 bytes."""
-    at = (plane_ptr + offset(clamped(row, height), first, stride)).to(tl.pointer_type(tl.uint32))
-    return tl.load(at), tl.load(at + 1)
+    row = clamped(row, height)
+    return aligned(plane_ptr, row, first, stride), aligned(plane_ptr + 4, row, first, stride)
 
 
 @triton.jit

@@ -20,7 +20,7 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     H, W = cur.shape
     rows, columns = H // 16, W // 16
-    # rows begin at multiples of eight bytes, for `_bytes`
+    # rows begin at multiples of eight bytes, for `_plane`
     fine = torch.empty((2, H // 4, -(-W // 32) * 8), dtype=torch.uint8, device=cur.device)
     coarse = torch.empty((2, rows, -(-columns // 8) * 8), dtype=torch.uint8, device=cur.device)
     mv = torch.empty_like(out)
