@@ -155,7 +155,7 @@ def test_when_lanes_merge(symbols, lanes, last, expected):
 
 def test_lane_count():
     assert [lane_count(n) for n in (0, 1, 1024, 2047, 2048, 32767)] == [1, 1, 1, 1, 2, 16]
-    assert [lane_count(n) for n in (32768, 65535, 65536, 140000, 10**7)] == [64, 64, 128, 256, 256]
+    assert [lane_count(n) for n in (32768, 49151, 49152, 98303, 98304, 10**7)] == [64, 64, 128, 128, 256, 256]
 
 
 # --- damage

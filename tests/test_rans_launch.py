@@ -160,7 +160,7 @@ def test_operands_that_do_not_fit_are_refused(pytestconfig):
             rans_encode.launch(symbols, *operands)
 
 
-@pytest.mark.parametrize("n", [2047, 2048])
+@pytest.mark.parametrize("n", [2047, 2048, 49151, 49152])
 def test_lanes_are_chosen_by_the_number_of_symbols(n, pytestconfig):
     symbols, rows = torch.zeros(n, dtype=torch.int16), torch.full((n,), 20, dtype=torch.uint8)
     args = {"symbols": symbols, "rows": rows, "bounds": int32(0, n), "cdf": CDF, "lanes": int32(0)}

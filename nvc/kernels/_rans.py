@@ -3,7 +3,7 @@
 import numpy as np
 
 from nvc.kernels._fixed import compiled
-from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES
+from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES, SHORT_LANE_SYMBOLS
 
 LOG_GROUP = 5
 GROUP = 1 << LOG_GROUP  # neighbouring lanes that merge, those of a warp
@@ -13,7 +13,7 @@ MORE_STEPS = MERGE_STEPS * LOG_GROUP  # of a lane into which all others of its g
 
 
 def lane_count(symbols: int) -> int:
-    """Lanes for a packet of `symbols` coded symbols: one for each 1024, from 32768 on one for each 512, rounded down to
+    """Lanes for a packet of `symbols` coded symbols: one for each 1024, from 32768 on one for each 384, rounded down to
     a power of two, 1 .. 256.
 
     A lane that merges costs about 1.3 bytes (a stored state of 3.6, which carries three of message on average, and half
@@ -21,9 +21,8 @@ def lane_count(symbols: int) -> int:
     save half of that, but they are all the parallelism that a GPU decodes with, and where symbols are many the longest
     of its steps.
     """
-    if symbols >= MANY_SYMBOLS:
-        symbols *= 2
-    return min(max(1 << (symbols // LANE_SYMBOLS).bit_length() >> 1, 1), MAX_LANES)
+    share = SHORT_LANE_SYMBOLS if symbols >= MANY_SYMBOLS else LANE_SYMBOLS
+    return min(max(1 << (symbols // share).bit_length() >> 1, 1), MAX_LANES)
 
 
 @compiled

@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._rans import MORE_STEPS
-from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES
+from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES, SHORT_LANE_SYMBOLS
 from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, MERGE_STEPS, PROGRAMS, TILE, unmerged
 
 FILL = 2048  # words of a program that clears
@@ -80,8 +80,9 @@ def _encode(
     PROGRAMS: tl.constexpr,
     BLOCK: tl.constexpr,  # lanes of each
     LOG_LANES: tl.constexpr,  # PROGRAMS * BLOCK = 2^LOG_LANES
-    LANE_SYMBOLS: tl.constexpr,
-    MANY_SYMBOLS: tl.constexpr,
+    LANE: tl.constexpr,  # LANE_SYMBOLS, and so on
+    SHORT_LANE: tl.constexpr,
+    MANY: tl.constexpr,
 ):
     LANES: tl.constexpr = PROGRAMS * BLOCK
     offset = tl.program_id(0) * BLOCK
@@ -91,9 +92,9 @@ def _encode(
     if lanes == 0:
         lanes += 1
         total = tl.load(bounds_ptr + S) - tl.load(bounds_ptr)
-        total += tl.where(total >= MANY_SYMBOLS, total, 0)
+        share = tl.where(total >= MANY, SHORT_LANE, LANE)
         for i in tl.static_range(1, LOG_LANES + 1):
-            lanes = tl.where(total >= (LANE_SYMBOLS << i), 1 << i, lanes)
+            lanes = tl.where(total >= (share << i), 1 << i, lanes)
     room = (ROOM.to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
     mine_ptr = room_ptr + lane * room
     x, n = tl.full((BLOCK,), 1 << 16, tl.uint32), tl.zeros((BLOCK,), tl.int32)
@@ -191,7 +192,8 @@ def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tenso
     # beyond its share a lane has at most one symbol of a segment and those of the mergers; a symbol, at most two words
     room = torch.empty(2 * M + 2 * (S + MORE_STEPS) * MAX_LANES, dtype=torch.uint16, device=words.device)
     written = torch.empty(MAX_LANES, dtype=torch.int32, device=words.device)
-    counts = {"LOG_LANES": MAX_LANES.bit_length() - 1, "LANE_SYMBOLS": LANE_SYMBOLS, "MANY_SYMBOLS": MANY_SYMBOLS}
+    counts = {"LOG_LANES": MAX_LANES.bit_length() - 1, "LANE": LANE_SYMBOLS}
+    counts |= {"SHORT_LANE": SHORT_LANE_SYMBOLS, "MANY": MANY_SYMBOLS}
     operands = symbols, rows, bounds, cdf, lanes, room, written, heads, used
     _encode[(PROGRAMS,)](*operands, M, S, len(cdf), len(room), PROGRAMS=PROGRAMS, **counts, **TILE)
     grid = (MAX_LANES + triton.cdiv(2 * M, FILL),)
