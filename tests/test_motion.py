@@ -14,7 +14,7 @@ from nvc.kernels.motion_compensate import motion_compensate
 from nvc.kernels.motion_search import motion_search
 from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.mv_restore import mv_restore
-from nvc.testing import splitmix64
+from nvc.testing import Fill, splitmix64
 
 H, W = 96, 128
 
@@ -109,6 +109,27 @@ def test_vectors_stay_within_64_pixels_of_the_picture():
     for at, v, side in ((y, mv[..., 0], 64), (x, mv[..., 1], 256)):
         assert (4 * at + v >= -4 * 64).all()
         assert (4 * at + v <= 4 * (side - 16 + 64)).all()
+
+
+def at_the_ends_of_the_hierarchy():
+    """Pictures whose vectors need the first of the displacements that a pass tries: the uppermost coarse one, and the
+    first of those around the coarse vector, which random samples want once in 368 blocks."""
+    far = splitmix64(8, 3).astype(np.uint8).repeat(16)[:, None].repeat(16, 1)
+    yield torch.from_numpy(np.roll(far, 80, 0)), torch.from_numpy(far), (6, 0)
+    fill = Fill("uniform", 2)
+    ref, cur = (fill((32, 48), 0, 255, torch.uint8) for _ in range(2))
+    yield cur, ref, None
+
+
+@pytest.mark.parametrize("planes", list(at_the_ends_of_the_hierarchy()), ids=["coarse", "quarter"])
+def test_the_first_displacements_are_tried(planes, pytestconfig):
+    cur, ref, block = planes
+    rate = torch.zeros(1, dtype=torch.int32)
+    want = motion_search.reference(cur, ref, rate)
+    assert block is None or want[block].tolist() == [-320, 0]
+    assert torch.equal(motion_search.cpu(cur, ref, rate), want)
+    operands = (operand.to(pytestconfig.device) for operand in (cur, ref, rate))
+    assert torch.equal(motion_search.launch(*operands).cpu(), want)
 
 
 def test_search_is_the_same_in_rows_of_threads():
