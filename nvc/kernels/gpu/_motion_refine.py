@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from nvc.kernels._motion_cpu import NEIGHBOURS
+from nvc.kernels._overlap import BLENDED
 from nvc.kernels.gpu._hadamard import quarter_satd, satd
 from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
 from nvc.kernels.gpu._motion import (
@@ -45,6 +46,7 @@ ROWS, COLUMNS = _packed([_HERE] * 3 + _AROUND)
 FIRST_ROWS, FIRST_COLUMNS = _packed([_HERE] * 3 + _AROUND[:4] + [_HERE])
 SECOND_ROWS, SECOND_COLUMNS = _packed([_HERE] * 2 + _AROUND[2:4] + [_HERE] * 4)
 DOWN, RIGHT = _packed([_HERE] * 4 + _AROUND[:4])
+_BLENDED = tl.constexpr(BLENDED)
 
 
 @triton.jit
@@ -216,15 +218,15 @@ def _offers(mv_ptr, i, j, ok, H, W, FIRST: tl.constexpr):
 
 @triton.jit
 def _surroundings(ref_ptr, taps_ptr, shares_ptr, mv_ptr, i, j, ok, x, y, H, W):
-    """Block j [1, 1] as the vectors of its four neighbours predict it, times their weights, and the sum of these: int32
-    [1, 16, 16] at columns x and rows y of the block."""
+    """Block j [1, 1] as the vectors of its four neighbours predict it, times their weights if it blends, and the sum of
+    these: int32 [1, 16, 16] at columns x and rows y of the block."""
     side = tl.arange(0, 4)[:, None]
     ni = i + tl.where(side < 2, 2 * side - 1, 0)
     nj = j + tl.where(side < 2, 0, 2 * side - 5)
     there = ok & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
     vy, vx = vector(mv_ptr, ni, nj, there, W >> 4)
     predictions = moved_luma(ref_ptr, taps_ptr, i, j, vy, vx, H, W)
-    weights = tl.where(there[:, :, None], luma_share(shares_ptr, side[:, :, None], 0, x, y), 0)
+    weights = tl.where(there[:, :, None], luma_share(shares_ptr, side[:, :, None], _BLENDED, x, y), 0)
     return tl.sum(weights * predictions, axis=0)[None, :, :], tl.sum(weights, axis=0)[None, :, :]
 
 

@@ -20,6 +20,7 @@ from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES, SHORT_LAN
 from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, MERGE_STEPS, PROGRAMS, TILE, unmerged
 
 FILL = 2048  # words of a program that clears
+LOG_LANES = MAX_LANES.bit_length() - 1
 COPY = {"BLOCK": 256, "num_warps": 1}
 
 
@@ -192,10 +193,9 @@ def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tenso
     # beyond its share a lane has at most one symbol of a segment and those of the mergers; a symbol, at most two words
     room = torch.empty(2 * M + 2 * (S + MORE_STEPS) * MAX_LANES, dtype=torch.uint16, device=words.device)
     written = torch.empty(MAX_LANES, dtype=torch.int32, device=words.device)
-    counts = {"LOG_LANES": MAX_LANES.bit_length() - 1, "LANE": LANE_SYMBOLS}
-    counts |= {"SHORT_LANE": SHORT_LANE_SYMBOLS, "MANY": MANY_SYMBOLS}
+    shares = {"LANE": LANE_SYMBOLS, "SHORT_LANE": SHORT_LANE_SYMBOLS, "MANY": MANY_SYMBOLS}
     operands = symbols, rows, bounds, cdf, lanes, room, written, heads, used
-    _encode[(PROGRAMS,)](*operands, M, S, len(cdf), len(room), PROGRAMS=PROGRAMS, **counts, **TILE)
+    _encode[(PROGRAMS,)](*operands, M, S, len(cdf), len(room), PROGRAMS=PROGRAMS, LOG_LANES=LOG_LANES, **shares, **TILE)
     grid = (MAX_LANES + triton.cdiv(2 * M, FILL),)
     together = room, written, used, words, n_words, heads
     _put_together[grid](*together, len(room), 2 * M, LANES=MAX_LANES, FILL=FILL, **COPY)
