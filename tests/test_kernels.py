@@ -153,7 +153,7 @@ def test_block_may_write_over_its_stream(case, implementation, pytestconfig):
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("case", [(10, 20, 130, 5), (9, 17, 256, 0)], ids=str)
+@pytest.mark.parametrize("case", [(10, 20, 38, 5), (9, 17, 128, 64), (10, 20, 130, 5), (9, 17, 256, 0)], ids=str)
 def test_block_in_tiles_of_large_pictures(case, pattern, pytestconfig, monkeypatch):
     monkeypatch.setattr(gpu.block_s16, "MULTIPROCESSORS", 1)
     kernel = TABLE["block_s16"]

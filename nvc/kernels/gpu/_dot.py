@@ -47,7 +47,8 @@ def split_dot(
 def begin_next(
     y, w_ptr, bias_ptr, mult_ptr, next_ptr, p, n, p_ok, n_ok, N: tl.constexpr, M: tl.constexpr, BLOCK_M: tl.constexpr
 ):
-    """The layer that reads the int16 results y next, of pixels p and of all their channels n: its int8 [P, M]."""
+    """The layer that reads the results y next, of pixels p and of all their channels n: its int8 [P, M]. y may be int32
+    values that are not yet limited to 16 bits."""
     m = tl.arange(0, BLOCK_M)
     m_ok = m < M
     w = tl.load(w_ptr + m[None, :] * N + n[:, None], mask=m_ok[None, :] & n_ok[:, None], other=0)

@@ -1,4 +1,9 @@
-"""Integer arithmetic of the Triton kernels, the device twin of nvc.kernels._fixed."""
+"""Integer arithmetic of the Triton kernels, the device twin of nvc.kernels._fixed.
+
+Two results limited to a narrower type and packed are one instruction of the machine, cvt.pack.sat, for which Triton has
+no operation: comparisons, two for each result, were a fifth of what a block's program did. Its interpreter knows no
+inline assembly: `tests/interpreter.py` teaches it these three.
+"""
 
 import triton
 import triton.language as tl
@@ -7,27 +12,48 @@ import triton.language as tl
 @triton.jit
 def requant(acc, bias, mult):
     """((acc + bias) * mult + 2^32) >> 33 as int32, for int32 operands with |acc + bias| < 2^31 and 0 <= mult < 2^31."""
-    high = (((acc + bias).to(tl.int64) * mult.to(tl.int64)) >> 32).to(tl.int32)  # one wide multiply-add, high word
-    return (high + 1) >> 1
+    high = (((acc + bias).to(tl.int64) * mult.to(tl.int64)) >> 32).to(tl.int32)
+    # (high + 1) >> 1, which ptxas would make a multiply-add of the 1, and for each set up a pair of registers anew
+    return high - (high >> 1)
 
 
 @triton.jit
 def clamp8(v):
-    return tl.minimum(tl.maximum(v, -128), 127).to(tl.int8)
+    """int8 of int32 [..]: -128 .. 127."""
+    return tl.inline_asm_elementwise(
+        "{ .reg .b32 t; cvt.pack.sat.s8.s32.b32 t, $4, $3, 0; cvt.pack.sat.s8.s32.b32 $0, $2, $1, t; }",
+        "=r,r,r,r,r",
+        [v],
+        dtype=tl.int8,
+        is_pure=True,
+        pack=4,
+    )
 
 
 @triton.jit
 def clamp16(v):
-    return tl.minimum(tl.maximum(v, -32768), 32767).to(tl.int16)
+    """int16 of int32 [..]: -32768 .. 32767."""
+    return tl.inline_asm_elementwise(
+        "cvt.pack.sat.s16.s32 $0, $2, $1;", "=r,r,r", [v], dtype=tl.int16, is_pure=True, pack=2
+    )
 
 
 @triton.jit
 def store_u8(v):
-    """A ReLU result in its stored form: clamp(v, 0, 255) - 128."""
-    return (tl.minimum(tl.maximum(v, 0), 255) - 128).to(tl.int8)
+    """A ReLU result, int32, in its stored form: int8 clamp(v, 0, 255) - 128."""
+    return tl.inline_asm_elementwise(
+        "{ .reg .b32 t; cvt.pack.sat.u8.s32.b32 t, $4, $3, 0; cvt.pack.sat.u8.s32.b32 t, $2, $1, t; "
+        "xor.b32 $0, t, 0x80808080; }",
+        "=r,r,r,r,r",
+        [v],
+        dtype=tl.int8,
+        is_pure=True,
+        pack=4,
+    )
 
 
 @triton.jit
 def view(x):
-    """The 8-bit view of an int16 stream: clamp((x + 4) >> 3, -128, 127)."""
+    """The 8-bit view of an int16 stream: clamp((x + 4) >> 3, -128, 127). That of int32 values of less than 2^31 - 4 is
+    the same before they are limited to 16 bits, as it is after."""
     return clamp8((x.to(tl.int32) + 4) >> 3)

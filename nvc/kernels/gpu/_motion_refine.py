@@ -189,7 +189,8 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: 
         dx = reach(ox + STEP * (e - 1), j, W)
         across = luma_across(taps_ptr, dx, (left & 3) + tl.minimum((dx >> 2) - (ox - STEP >> 2), 1))
         there = interpolated(samples, across, down).reshape(BLOCKS, 16, 4, 16)
-        sad = tl.sum(tl.sum(tl.abs(there - cur), axis=3), axis=1)
+        distance = tl.permute(tl.abs(there - cur), (0, 2, 1, 3)).reshape(BLOCKS, 4, 256)
+        sad = tl.sum(distance, axis=2)
         cost = sad + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
         rank = tl.where((d == 1) & (e == 1), 0, 4 * e + d + 1)  # its own vector first
         best = tl.minimum(best, tl.where(d < 3, (cost << 6) + rank, 2**30))

@@ -14,9 +14,9 @@ from nvc.kernels.gpu._motion import vector
 
 
 def _shares() -> np.ndarray:
-    """int8 [2, 4, 4, 16]: in 32nds, the weights of luma and chroma samples by neighbour (above, below, left, right),
+    """int32 [2, 4, 4, 16]: in 32nds, the weights of luma and chroma samples by neighbour (above, below, left, right),
     kind, and row or column of the block. They are 0 beyond the middle."""
-    shares = np.zeros((2, 4, 4, 16), np.int8)
+    shares = np.zeros((2, 4, 4, 16), np.int32)
     for plane, ramp in enumerate((OVERLAP, OVERLAP_CHROMA)):
         half = len(ramp)
         for axis, weights in enumerate(down_and_across(ramp)):
@@ -75,7 +75,7 @@ def kinds(overlap, x, y, HALF: tl.constexpr):
 @triton.jit
 def luma_share(shares_ptr, side, kind, x, y):
     """int32: weight of the neighbour number `side` (above, below, left, right) at a block's samples, in 32nds."""
-    return tl.load(shares_ptr + 64 * side + 16 * kind + tl.where(side < 2, y, x)).to(tl.int32)
+    return tl.load(shares_ptr + 64 * side + 16 * kind + tl.where(side < 2, y, x))
 
 
 @triton.jit

@@ -6,12 +6,11 @@ registers and shared memory. Above 128 channels the sums of a stream would take 
 then go in pieces of 64 channels, through `out`, where no other program reads or writes the pixels of this one, and the
 depthwise and hidden layers in two halves.
 
-1080p, C = 128: 510 programs of 4 x 16 pixels; each reads 49 KB of weights from L2 (25 MB in all: 4.5 us), the picture
-moves 576 bytes a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have about as much to do as
-L2: 9 taps of K channels and 3 C + K requantisations a pixel. Four warps, as 64 pixels are one matrix instruction of one
-warp group: of eight warps, half would repeat what the others do. At C = 256 the weights are four times as many: a tile
-of 8 x 16 for eight warps halves how often they are read, if there are tiles for all multiprocessors. (At C = 128 such
-tiles spill for compute capability 10 and 12.) No tile spills on any architecture.
+1080p, C = 128: 255 programs of 8 x 16 pixels; each reads 49 KB of weights from L2 (13 MB in all: 2.3 us), the picture
+moves 576 bytes a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have as much to do as L2: 9
+taps of K channels and 3 C + K requantisations a pixel. 64 pixels are one matrix instruction of a warp group of four
+warps; tiles of 4 x 16 read the weights twice as often, but pictures that have fewer large tiles than there are
+multiprocessors take them. At C = 256 the weights are four times as many. No tile spills on any architecture.
 """
 
 import triton
@@ -35,42 +34,69 @@ def _requant(acc, bias_ptr, mult_ptr, n, ok):
 
 @triton.jit
 def _pixel(h_ptr, y, x, k, H, W, K: tl.constexpr, ROWS: tl.constexpr):
-    """int32 [4 ROWS, k] of pixels (y, x) of h_ptr, the tile's first; outside the picture h is -128."""
+    """int8 [4 ROWS, k] of pixels (y, x) of h_ptr, the tile's first; outside the picture h is -128."""
     top, left = tl.program_id(1) * ROWS, tl.program_id(0) * 16
     ok = ((top + y >= 0) & (top + y < H) & (left + x >= 0) & (left + x < W))[:, None] & (k < K)[None, :]
-    return tl.load(h_ptr + ((y * W + x) * K)[:, None] + k[None, :], mask=ok, other=-128).to(tl.int32)
+    return tl.load(h_ptr + ((y * W + x) * K)[:, None] + k[None, :], mask=ok, other=-128)
+
+
+def _taps() -> tuple[str, str]:
+    """PTX and constraints of its operands: sums of four neighbours, four channels each, and what a row of taps adds.
+
+    $0 .. $15 are the sums, four of each neighbour; $16 .. $21 six pixels from the one before the neighbours on, and
+    $22 .. $24 the weights of the taps, four channels each; then the sums before. Bytes are transposed, so that a word
+    has four pixels of a channel: DP4A multiplies all that two neighbours need, with the weights once at the front and
+    once at the back. Triton has neither. One by one, a byte costs as much to widen as to multiply.
+    """
+    lines = [".reg .b32 u<4>, a<4>, b<4>, f<4>, w<4>;"]
+
+    def transpose(to: str, *rows: str) -> None:
+        for n, (upper, lower) in enumerate((rows[:2], rows[2:])):
+            for half, order in enumerate(("0x5140", "0x7362")):
+                lines.append(f"prmt.b32 u{2 * half + n}, {upper}, {lower}, {order};")
+        for channel in range(4):
+            order, half = ("0x5410", "0x7632")[channel & 1], channel >> 1
+            lines.append(f"prmt.b32 {to}{channel}, u{2 * half}, u{2 * half + 1}, {order};")
+
+    transpose("a", *(f"${16 + n}" for n in range(4)))
+    transpose("b", *(f"${18 + n}" for n in range(4)))
+    transpose("f", *(f"${22 + n}" for n in range(3)), "0")
+    for channel in range(4):
+        lines.append(f"shl.b32 w{channel}, f{channel}, 8;")
+        for neighbour in range(4):
+            total, pixels, weights = 4 * neighbour + channel, "ab"[neighbour >> 1], "fw"[neighbour & 1]
+            lines.append(f"dp4a.s32.s32 ${total}, {pixels}{channel}, {weights}{channel}, ${25 + total};")
+    return "{ " + " ".join(lines) + " }", ",".join(["=&r"] * 16 + ["r"] * 25)
+
+
+TAPS, TAPS_OPERANDS = (tl.constexpr(text) for text in _taps())
 
 
 @triton.jit
 def _depthwise(h_ptr, w_ptr, bias_ptr, mult_ptr, k, H, W, K: tl.constexpr, ROWS: tl.constexpr):
-    """int8 [16 ROWS, k]: channels k of the depthwise layer. A thread has four neighbours in a row, a0..a3: of the nine
-    pixels that each needs two thirds are shared, and to widen a byte costs as much as to multiply it."""
+    """int8 [16 ROWS, k]: channels k of the depthwise layer. A thread has four neighbours in a row, a0..a3."""
     i, k_ok = tl.arange(0, 4 * ROWS), k < K
     a0 = tl.zeros((4 * ROWS, k.shape[0]), dtype=tl.int32)
     a1, a2, a3 = a0, a0, a0
     for dy in range(3):
-        w0 = tl.load(w_ptr + 3 * dy * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
-        w1 = tl.load(w_ptr + (3 * dy + 1) * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
-        w2 = tl.load(w_ptr + (3 * dy + 2) * K + k, mask=k_ok, other=0).to(tl.int32)[None, :]
+        w0 = tl.load(w_ptr + 3 * dy * K + k, mask=k_ok, other=0)[None, :]
+        w1 = tl.load(w_ptr + (3 * dy + 1) * K + k, mask=k_ok, other=0)[None, :]
+        w2 = tl.load(w_ptr + (3 * dy + 2) * K + k, mask=k_ok, other=0)[None, :]
         y, x = (i >> 2) + dy - 1, (i & 3) * 4
-        h = _pixel(h_ptr, y, x - 1, k, H, W, K, ROWS)
-        a0 += h * w0
-        h = _pixel(h_ptr, y, x, k, H, W, K, ROWS)
-        a0 += h * w1
-        a1 += h * w0
-        h = _pixel(h_ptr, y, x + 1, k, H, W, K, ROWS)
-        a0 += h * w2
-        a1 += h * w1
-        a2 += h * w0
-        h = _pixel(h_ptr, y, x + 2, k, H, W, K, ROWS)
-        a1 += h * w2
-        a2 += h * w1
-        a3 += h * w0
-        h = _pixel(h_ptr, y, x + 3, k, H, W, K, ROWS)
-        a2 += h * w2
-        a3 += h * w1
-        h = _pixel(h_ptr, y, x + 4, k, H, W, K, ROWS)
-        a3 += h * w2
+        h0 = _pixel(h_ptr, y, x - 1, k, H, W, K, ROWS)
+        h1 = _pixel(h_ptr, y, x, k, H, W, K, ROWS)
+        h2 = _pixel(h_ptr, y, x + 1, k, H, W, K, ROWS)
+        h3 = _pixel(h_ptr, y, x + 2, k, H, W, K, ROWS)
+        h4 = _pixel(h_ptr, y, x + 3, k, H, W, K, ROWS)
+        h5 = _pixel(h_ptr, y, x + 4, k, H, W, K, ROWS)
+        a0, a1, a2, a3 = tl.inline_asm_elementwise(
+            TAPS,
+            TAPS_OPERANDS,
+            [h0, h1, h2, h3, h4, h5, w0, w1, w2, a0, a1, a2, a3],
+            dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
+            is_pure=True,
+            pack=4,
+        )
     a0 = clamp8(_requant(a0, bias_ptr, mult_ptr, k, k_ok))
     a1 = clamp8(_requant(a1, bias_ptr, mult_ptr, k, k_ok))
     a2 = clamp8(_requant(a2, bias_ptr, mult_ptr, k, k_ok))
@@ -98,21 +124,23 @@ def _product(a, b, k, n, w_ptr, K: tl.constexpr, N: tl.constexpr):
 
 @triton.jit
 def _added(x, a, b, k, c, w_ptr, bias_ptr, mult_ptr, C: tl.constexpr, K: tl.constexpr):
-    """int16 [pixels, c]: the stream x and what the layer makes of channels k (a and b, see `_product`)."""
+    """int32 [pixels, c]: the stream x and what the layer makes of channels k (a and b, see `_product`), before the sums
+    are limited to 16 bits."""
     acc = _product(a, b, k, c, w_ptr, K, C)
-    return clamp16(x.to(tl.int32) + _requant(acc, bias_ptr, mult_ptr, c, c < C))
+    return x.to(tl.int32) + _requant(acc, bias_ptr, mult_ptr, c, c < C)
 
 
 @triton.jit
 def _add_pieces(
     x_ptr, out_ptr, at, ok, a, b, k, w_ptr, bias_ptr, mult_ptr, C: tl.constexpr, K: tl.constexpr, PIECE: tl.constexpr
 ):
-    """`_added` from memory to memory."""
+    """`_added` from memory to memory, limited."""
     for start in range(0, C, PIECE):
         c = start + tl.arange(0, PIECE)
         place, inside = at + c[None, :], ok & (c < C)[None, :]
         x = tl.load(x_ptr + place, mask=inside, other=0)
-        tl.store(out_ptr + place, _added(x, a, b, k, c, w_ptr, bias_ptr, mult_ptr, C, K), mask=inside)
+        total = _added(x, a, b, k, c, w_ptr, bias_ptr, mult_ptr, C, K)
+        tl.store(out_ptr + place, clamp16(total), mask=inside)
     tl.debug_barrier()  # other threads may read it than wrote it
 
 
@@ -185,11 +213,11 @@ def _block_s16(
     if PIECE < BLOCK_C:
         _add_pieces(x_ptr, out_ptr, at, ok, d0, d1, k, w_proj_ptr, bias_proj_ptr, mult_proj_ptr, C, K, PIECE)
         x1 = tl.load(out_ptr + place, mask=inside, other=0)
+        a = view(x1)
     else:
         x1 = tl.load(x_ptr + place, mask=inside, other=0)
-        x1 = _added(x1, d0, d1, k, c, w_proj_ptr, bias_proj_ptr, mult_proj_ptr, C, K)
-
-    a = view(x1)
+        total = _added(x1, d0, d1, k, c, w_proj_ptr, bias_proj_ptr, mult_proj_ptr, C, K)
+        a, x1 = view(total), clamp16(total)
     s0 = _hidden(a, c, k, w_up_ptr, bias_up_ptr, mult_up_ptr, groups, C, K)
     s1 = s0
     if BLOCK_K < K:
@@ -205,13 +233,11 @@ def _block_s16(
         tl.debug_barrier()  # all have read x1
         _add_pieces(out_ptr, out_ptr, at, ok, s0, s1, k, w_down_ptr, bias_down_ptr, mult_down_ptr, C, K, PIECE)
     else:
-        x1 = _added(x1, s0, s1, k, c, w_down_ptr, bias_down_ptr, mult_down_ptr, C, K)
-        tl.store(out_ptr + place, x1, mask=inside)
+        total = _added(x1, s0, s1, k, c, w_down_ptr, bias_down_ptr, mult_down_ptr, C, K)
+        tl.store(out_ptr + place, clamp16(total), mask=inside)
 
     if N > 0:
-        if PIECE < BLOCK_C:
-            x1 = tl.load(out_ptr + place, mask=inside, other=0)
-        a = view(x1)
+        a = view(total) if PIECE == BLOCK_C else view(tl.load(out_ptr + place, mask=inside, other=0))
         for start in range(0, N, BLOCK_N):
             n = start + tl.arange(0, BLOCK_N)
             acc = _product(a, a, c, n, w_next_ptr, C, N)
@@ -228,6 +254,6 @@ def run(h: Tensor, x: Tensor, *rest: Tensor | None) -> None:
     blocks = {"BLOCK_C": block_c, "BLOCK_K": min(block_k, 64), "BLOCK_N": block_n}
     blocks["PIECE"] = block_c if C <= WHOLE else PIECE
     large = triton.cdiv(W, COLUMNS), triton.cdiv(H, 2 * ROWS)
-    rows = 2 * ROWS if C > WHOLE and large[0] * large[1] >= MULTIPROCESSORS else ROWS
+    rows = 2 * ROWS if large[0] * large[1] >= MULTIPROCESSORS else ROWS
     grid = large[0], triton.cdiv(H, rows)
     _block_s16[grid](h, x, *rest, H, W, GROUPS, C, K, N, ROWS=rows, **blocks, num_warps=rows, num_stages=1)

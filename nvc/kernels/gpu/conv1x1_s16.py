@@ -65,15 +65,15 @@ def _conv1x1_s16(
     r = table_row(row_ptr, R)
     bias = tl.load(bias_ptr + r * N + n, mask=n_ok, other=0)
     mult = tl.load(mult_ptr + r * N + n, mask=n_ok, other=0)
-    y = clamp16(requant(acc, bias[None, :], mult[None, :]))
+    y = requant(acc, bias[None, :], mult[None, :])
     if DIFFERENCE:
         # 32-bit offsets from the first pixel, which take half the registers
         b_ptr += tl.program_id(0).to(tl.int64) * BLOCK_P * stride_b
         b_at, b_ok = (tl.arange(0, BLOCK_P) * stride_b)[:, None] + n[None, :], p_ok[:, None] & (n < K2 // 2)[None, :]
         first = tl.load(b_ptr + b_at, mask=b_ok, other=0).to(tl.int32)
         second = tl.load(b_ptr + b_at + K2 // 2, mask=b_ok, other=0).to(tl.int32)
-        y = clamp16(y.to(tl.int32) + 8 * (first - second))
-    tl.store(out_ptr + p[:, None] * N + n[None, :], y, mask=p_ok[:, None] & n_ok[None, :])
+        y = clamp16(y).to(tl.int32) + 8 * (first - second)
+    tl.store(out_ptr + p[:, None] * N + n[None, :], clamp16(y), mask=p_ok[:, None] & n_ok[None, :])
     if M > 0:
         begin_next(y, w_next_ptr, bias_next_ptr, mult_next_ptr, next_ptr, p, n, p_ok, n_ok, N, M, BLOCK_M)
 

@@ -63,8 +63,8 @@ def _down2_s16(
     r = table_row(row_ptr, R)
     bias = tl.load(bias_ptr + r * N + n, mask=n_ok, other=0)
     mult = tl.load(mult_ptr + r * N + n, mask=n_ok, other=0)
-    v = clamp16(requant(acc, bias[None, :], mult[None, :]))
-    tl.store(out_ptr + p[:, None] * N + n[None, :], v, mask=p_ok[:, None] & n_ok[None, :])
+    v = requant(acc, bias[None, :], mult[None, :])
+    tl.store(out_ptr + p[:, None] * N + n[None, :], clamp16(v), mask=p_ok[:, None] & n_ok[None, :])
     if M > 0:
         begin_next(v, w_next_ptr, bias_next_ptr, mult_next_ptr, next_ptr, p, n, p_ok, n_ok, N, M, BLOCK_M)
 
