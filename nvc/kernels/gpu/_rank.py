@@ -20,24 +20,32 @@ CHUNK, SMALL_CHUNK = 2048, 512
 
 
 @triton.jit
+def within(position, first, CHUNK: tl.constexpr):
+    """int32: where position is in a chunk that begins with number `first`, 0 before it, CHUNK behind it."""
+    return tl.minimum(tl.maximum(position - first, 0), CHUNK).to(tl.int32)
+
+
+@triton.jit
 def _count(index_ptr, counts_ptr, M, skip, CHUNK: tl.constexpr):
-    i = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
-    ok = i < M
-    coded = ok & (tl.load(index_ptr + i, mask=ok, other=0).to(tl.int32) > skip)
+    first, n = tl.program_id(0).to(tl.int64) * CHUNK, tl.arange(0, CHUNK)
+    ok = n < within(M, first, CHUNK)
+    coded = ok & (tl.load(index_ptr + first + n, mask=ok, other=0).to(tl.int32) > skip)
     tl.store(counts_ptr + tl.program_id(0), tl.sum(coded.to(tl.int32), axis=0))
 
 
 @triton.jit
 def ranked(index_ptr, counts_ptr, M, skip, CHUNK: tl.constexpr, BLOCK_K: tl.constexpr):
-    """For the chunk of this program: i [CHUNK], whether i is coded, how many before i are; and how many are in all."""
-    i = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
-    ok = i < M
-    coded = ok & (tl.load(index_ptr + i, mask=ok, other=0).to(tl.int32) > skip)
+    """Of this program's chunk the number of its first element; of each of its places whether there is an element, its
+    index, whether it is coded and how many before it are; and how many are in all."""
+    first, n = tl.program_id(0).to(tl.int64) * CHUNK, tl.arange(0, CHUNK)
+    ok = n < within(M, first, CHUNK)
+    index = tl.load(index_ptr + first + n, mask=ok, other=0)
+    coded = ok & (index.to(tl.int32) > skip)
     k = tl.arange(0, BLOCK_K)
     counts = tl.load(counts_ptr + k, mask=k < tl.num_programs(0), other=0)
     before = tl.sum(tl.where(k < tl.program_id(0), counts, 0), axis=0)
     ones = coded.to(tl.int32)
-    return i, coded, before + tl.cumsum(ones, axis=0) - ones, tl.sum(counts, axis=0)
+    return first, ok, index, coded, before + tl.cumsum(ones, axis=0) - ones, tl.sum(counts, axis=0)
 
 
 def count(index: Tensor, skip: int) -> tuple[Tensor, tuple[int], dict[str, int]]:

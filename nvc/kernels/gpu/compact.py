@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels.gpu._rank import count as count_chunks
-from nvc.kernels.gpu._rank import ranked
+from nvc.kernels.gpu._rank import ranked, within
 
 
 @triton.jit
@@ -26,13 +26,14 @@ def _compact(
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,  # power of two >= number of programs
 ):
-    i, coded, rank, total = ranked(index_ptr, counts_ptr, M, skip, CHUNK, BLOCK_K)
-    zeros, behind = tl.zeros((CHUNK,), dtype=tl.int32), (i >= total) & (i < M)
-    tl.store(rows_ptr + rank, tl.load(index_ptr + i, mask=coded, other=0), mask=coded)
-    tl.store(rows_ptr + i, zeros.to(tl.uint8), mask=behind)
+    first, ok, index, coded, rank, total = ranked(index_ptr, counts_ptr, M, skip, CHUNK, BLOCK_K)
+    n, zeros = tl.arange(0, CHUNK), tl.zeros((CHUNK,), dtype=tl.int32)
+    behind = ok & (n >= within(total, first, CHUNK))
+    tl.store(rows_ptr + rank, index, mask=coded)
+    tl.store(rows_ptr + first + n, zeros.to(tl.uint8), mask=behind)
     if x_ptr is not None:
-        tl.store(packed_ptr + rank, tl.load(x_ptr + i, mask=coded, other=0), mask=coded)
-        tl.store(packed_ptr + i, zeros.to(tl.int16), mask=behind)
+        tl.store(packed_ptr + rank, tl.load(x_ptr + first + n, mask=ok, other=0), mask=coded)
+        tl.store(packed_ptr + first + n, zeros.to(tl.int16), mask=behind)
     if tl.program_id(0) == 0:
         tl.store(count_ptr, total)
 

@@ -22,8 +22,9 @@ def _scatter(
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,  # power of two >= number of programs
 ):
-    i, coded, rank, _ = ranked(index_ptr, counts_ptr, M, skip, CHUNK, BLOCK_K)
-    tl.store(out_ptr + i, tl.load(symbols_ptr + rank, mask=coded, other=0), mask=i < M)  # rank <= i < M
+    first, ok, _, coded, rank, _ = ranked(index_ptr, counts_ptr, M, skip, CHUNK, BLOCK_K)
+    symbols = tl.load(symbols_ptr + rank, mask=coded, other=0)
+    tl.store(out_ptr + first + tl.arange(0, CHUNK), symbols, mask=ok)
 
 
 def run(symbols: Tensor, index: Tensor, skip: int, out: Tensor) -> None:
