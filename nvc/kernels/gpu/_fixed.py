@@ -1,8 +1,8 @@
 """Integer arithmetic of the Triton kernels, the device twin of nvc.kernels._fixed.
 
 Two results limited to a narrower type and packed are one instruction of the machine, cvt.pack.sat, for which Triton has
-no operation: comparisons, two for each result, were a fifth of what a block's program did. Its interpreter knows no
-inline assembly: `tests/interpreter.py` teaches it these three.
+no operation: comparisons, two for each result, were a fifth of what a block's program did. Under its interpreter, which
+knows no inline assembly, `tests/ptx.py` runs the text.
 """
 
 import triton

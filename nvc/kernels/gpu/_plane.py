@@ -1,8 +1,7 @@
 """Samples of a plane at any coordinates, one at a time or four.
 
 Four samples, wherever in a row they begin, are a PRMT of two words; the sum of their distances from four others is a
-VABSDIFF4 (on sm_120, four instructions). Triton has no operation for either, and its interpreter knows no inline
-assembly: `tests/interpreter.py` teaches it these two.
+VABSDIFF4 (on sm_120, four instructions). Triton has no operation for either.
 """
 
 import triton
