@@ -75,7 +75,8 @@ def kinds(overlap, x, y, HALF: tl.constexpr):
 @triton.jit
 def luma_share(shares_ptr, side, kind, x, y):
     """int32: weight of the neighbour number `side` (above, below, left, right) at a block's samples, in 32nds."""
-    return tl.load(shares_ptr + 64 * side + 16 * kind + tl.where(side < 2, y, x))
+    at = 64 * side + 16 * kind + tl.where(side < 2, y, x)
+    return tl.load(shares_ptr + at.to(tl.uint32))  # of an unsigned offset an address is one instruction, else two
 
 
 @triton.jit
