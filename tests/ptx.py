@@ -61,7 +61,7 @@ INSTRUCTIONS = {
     "cvt.pack.sat.u8.s32.b32": _pack(np.uint8),
     "cvt.pack.sat.s16.s32": _pack(np.int16),
 }
-_STATEMENT = re.compile(r"\s*(?P<name>\S+)\s+(?P<operands>[^;]+);")
+_STATEMENT = re.compile(r"\s*(\S+)\s+([^;]+);")  # instruction, operands
 
 
 @functools.cache
@@ -96,9 +96,7 @@ def run(asm, tensors, dtypes, pack):
     registers = {f"${sum(each) + n}": value for n, value in values.items()}
     for instruction, target, sources in _statements(asm):
         registers[target] = instruction(*(registers[s] if isinstance(s, str) else s for s in sources))
-    outputs = [registers[f"${n}"] for n in range(sum(each))]
-    ends = np.cumsum(each)
-    shape = tensors[0].shape
+    outputs, shape = (registers[f"${n}"] for n in range(sum(each))), tensors[0].shape
     columns = shape[-1] if shape else 1
-    parts = (outputs[end - n : end] for n, end in zip(each, ends, strict=True))
+    parts = ([next(outputs) for _ in range(n)] for n in each)
     return [_from_registers(part, d, columns).reshape(shape) for part, d in zip(parts, dtypes, strict=True)]

@@ -18,16 +18,21 @@ def requant(acc, bias, mult):
 
 
 @triton.jit
+def _byte(v, PTX: tl.constexpr):
+    """int8 of int32 [..]: the word $0 that PTX makes of four values, $1 .. $4."""
+    return tl.inline_asm_elementwise(PTX, "=r,r,r,r,r", [v], dtype=tl.int8, is_pure=True, pack=4)
+
+
+@triton.jit
+def two_bytes(v, PTX: tl.constexpr):
+    """(int8, int8) of int32 [..]: the words $0 and $1 that PTX makes of four values, $2 .. $5."""
+    return tl.inline_asm_elementwise(PTX, "=&r,=&r,r,r,r,r", [v], dtype=(tl.int8, tl.int8), is_pure=True, pack=4)
+
+
+@triton.jit
 def clamp8(v):
     """int8 of int32 [..]: -128 .. 127."""
-    return tl.inline_asm_elementwise(
-        "{ .reg .b32 t; cvt.pack.sat.s8.s32.b32 t, $4, $3, 0; cvt.pack.sat.s8.s32.b32 $0, $2, $1, t; }",
-        "=r,r,r,r,r",
-        [v],
-        dtype=tl.int8,
-        is_pure=True,
-        pack=4,
-    )
+    return _byte(v, "{ .reg .b32 t; cvt.pack.sat.s8.s32.b32 t, $4, $3, 0; cvt.pack.sat.s8.s32.b32 $0, $2, $1, t; }")
 
 
 @triton.jit
@@ -41,14 +46,10 @@ def clamp16(v):
 @triton.jit
 def store_u8(v):
     """A ReLU result, int32, in its stored form: int8 clamp(v, 0, 255) - 128."""
-    return tl.inline_asm_elementwise(
+    return _byte(
+        v,
         "{ .reg .b32 t; cvt.pack.sat.u8.s32.b32 t, $4, $3, 0; cvt.pack.sat.u8.s32.b32 t, $2, $1, t; "
         "xor.b32 $0, t, 0x80808080; }",
-        "=r,r,r,r,r",
-        [v],
-        dtype=tl.int8,
-        is_pure=True,
-        pack=4,
     )
 
 

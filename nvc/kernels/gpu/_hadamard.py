@@ -11,6 +11,8 @@ then E = 64 hi + lo, |hi| <= 32 and 0 <= lo < 64, with 64 H and H. Hence the tra
 import triton
 import triton.language as tl
 
+from nvc.kernels.gpu._fixed import two_bytes
+
 
 @triton.jit
 def _paired(a, b, M: tl.constexpr):
@@ -35,14 +37,10 @@ def _pairs(EVEN: tl.constexpr, ODD: tl.constexpr):
 def _split(v):
     """(high, low), int8, such that v = 64 high + low and 0 <= low < 64, of int32 -8192 .. 8191: four in seven
     instructions."""
-    return tl.inline_asm_elementwise(
+    return two_bytes(
+        v,
         "{ .reg .b32 a, b, c; prmt.b32 a, $2, $3, 0x5410; prmt.b32 b, $4, $5, 0x5410; prmt.b32 c, a, b, 0x6420; "
         "and.b32 $1, c, 0x3f3f3f3f; shr.u32 a, a, 6; shr.u32 b, b, 6; prmt.b32 $0, a, b, 0x6420; }",
-        "=&r,=&r,r,r,r,r",
-        [v],
-        dtype=(tl.int8, tl.int8),
-        is_pure=True,
-        pack=4,
     )
 
 

@@ -27,6 +27,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._motion import CHROMA, LUMA
+from nvc.kernels.gpu._fixed import two_bytes
 from nvc.kernels.gpu._plane import chosen, clamped, offset
 
 
@@ -130,14 +131,10 @@ def patch(plane_ptr, row, left, used, H, W):
 @triton.jit
 def _halves(v):
     """(low, high), int8, such that v - 128 = 256 high + low, of int32 v that fit 16 bits: four in five instructions."""
-    return tl.inline_asm_elementwise(
+    return two_bytes(
+        v,
         "{ .reg .b32 a, b; prmt.b32 a, $2, $3, 0x5410; prmt.b32 b, $4, $5, 0x5410; prmt.b32 $1, a, b, 0x7531; "
         "prmt.b32 a, a, b, 0x6420; xor.b32 $0, a, 0x80808080; }",
-        "=&r,=&r,r,r,r,r",
-        [v],
-        dtype=(tl.int8, tl.int8),
-        is_pure=True,
-        pack=4,
     )
 
 

@@ -7,8 +7,8 @@ then go in pieces of 64 channels, through `out`, where no other program reads or
 depthwise and hidden layers in two halves.
 
 1080p, C = 128: 255 programs of 8 x 16 pixels; each reads 49 KB of weights from L2 (13 MB in all: 2.3 us), the picture
-moves 576 bytes a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have as much to do as L2: 9
-taps of K channels and 3 C + K requantisations a pixel. 64 pixels are one matrix instruction of a warp group of four
+moves 576 bytes a pixel (19 MB: 4.3 us) for 57 KMAC (1.9 GMAC: 2.5 us). The integer units have more to do: 9 taps of
+K channels and 3 C + K requantisations a pixel. 64 pixels are one matrix instruction of a warp group of four
 warps; tiles of 4 x 16 read the weights twice as often, but pictures that have fewer large tiles than there are
 multiprocessors take them. At C = 256 the weights are four times as many. No tile spills on any architecture.
 """

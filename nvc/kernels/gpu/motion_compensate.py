@@ -2,8 +2,8 @@
 
 Tile: a block reads 23 x 23 luma samples and twice 11 x 11 chroma samples, writes 384 bytes, and makes six products of
 about 16 x 16 x 32. 1080p has 8160 blocks: 4 rounds of 132 multiprocessors with 17 programs each. Bytes are few (6 MB:
-1.5 us); the work is about 650 instructions for a block, most of them to bring samples into the operands of the
-products, and 600 for each neighbour whose vector differs. One block a program, so that it branches around the
+1.5 us); the work is about 600 instructions for a block, most of them to bring samples into the operands of the
+products, and 520 for each neighbour whose vector differs. One block a program, so that it branches around the
 neighbours of this block that do not.
 """
 
