@@ -33,29 +33,39 @@ def test_round_trip(lanes):
     assert got.pack() == payload.pack()
 
 
+def bits(text):
+    """Bytes of bits written in reading order; spaces mean nothing."""
+    text = text.replace(" ", "")
+    text += "0" * (-len(text) % 8)
+    return bytes(int(text[i : i + 8][::-1], 2) for i in range(0, len(text), 8))
+
+
 def test_layout():
-    heads = idle(700)
-    heads[0, :8] = torch.tensor([1, 2, 3, 4, 5, 6, 7, 4]) << 22
-    heads[1, :8] = torch.tensor([0, 299, 300, 299, 300, 429, 430, 699])  # pairs of 300, 0, 130 and 270 words
-    data = Payload((1, 2, 3), 8, heads, torch.arange(700).to(torch.uint16)).pack()
-    states = b"".join((i << 22).to_bytes(3 + i // 4, "little") for i in range(1, 8)) + (1 << 24).to_bytes(4, "little")
-    assert data[:32] == bytes([3, 1 | 2 << 3 | 3 << 6, 0xF8]) + states
-    assert data[32:38] == bytes([0xD8, 0x04, 0xD7, 0x04, 0x84, 0x02])  # 600, 599 and 260: 300, -300 and 130
-    assert data[38:] == b"".join(i.to_bytes(2, "little") for i in range(700))
+    heads = idle(21)
+    heads[0, :8] = torch.tensor([1 << 18, (1 << 17) + 1, (1 << 32) - 1, (1 << 18) + 6, *[1 << 16] * 4])
+    heads[1, :8] = torch.tensor([0, 5, 6, 17, 18, 18, 19, 20])  # pairs of 6, 12, 1 and 2 words
+    data = Payload((1, 2, 3), 8, heads, torch.arange(21).to(torch.uint16)).pack()
+    sizes = "1000 1111 0100" + "0000" * 4
+    states = "0" * 18 + "1" + "0" * 16 + "1" * 31 + "011" + "0" * 15 + "0" * 64
+    lengths = "11000 011" + "1100 10 110 001 101"  # 6; 6 and -11, folded to 12 and 21, with parameter 3
+    assert data[:2] == bytes([3 | 2 << 4, 1 | 2 << 3 | 3 << 6])
+    assert data[2:-42] == bits(sizes + states + lengths)
+    assert data[-42:] == b"".join(i.to_bytes(2, "little") for i in range(21))
     assert torch.equal(Payload.unpack(data).heads, heads)
 
 
-def test_lengths_cost_a_byte_where_lanes_are_alike():
+def test_a_lane_costs_what_its_state_and_length_need():
     fill, n = Fill("uniform", 1), 32768
     symbols, rows = fill((n,), -3, 3, torch.int16), torch.full((n,), 25, dtype=torch.uint8)
     bounds, lanes = torch.tensor([0, n], dtype=torch.int32), torch.tensor([32], dtype=torch.int32)
     words, n_words, heads, _ = rans_encode.cpu(symbols, rows, bounds, default_tables(), lanes)
     size = len(Payload((0, 0, 0), 32, heads, words[: int(n_words)]).pack())
-    states = 32 // 8 + 3 * 32 + int((heads[0, :32] >= 1 << 24).sum())
-    assert size - 2 - states - 2 * int(n_words) == 15 + 1  # the first length is a whole one
+    states = sum(4 + int(state).bit_length() - 1 for state in heads[0, :32]) - 4
+    assert size - 2 - 2 * int(n_words) <= -(-(states + 5 + 9 + 4 + 6 * 14) // 8)  # six bits a length
 
 
-HEAD = bytes([3, 0, 0]) + bytes(24)  # eight lanes: three lengths follow
+STATES = "0000" * 3 + "0" * 64  # of four lanes, but for the size of the first
+EIGHT = "0000" * 7 + "0" * 128
 
 
 @pytest.mark.parametrize(
@@ -64,27 +74,27 @@ HEAD = bytes([3, 0, 0]) + bytes(24)  # eight lanes: three lengths follow
         b"",
         b"\0",
         b"\x09\0" + bytes(2048),
-        b"\0\0" + bytes(2),
-        b"\0\0" + bytes(4),
-        b"\x10\0" + bytes(4),
-        b"\x20\0" + b"\1\1\1\1",
-        b"\x13\0\0" + bytes(24) + b"\0\0\0",
-        b"\3\0",
-        HEAD,
-        HEAD + b"\0\0",
-        HEAD + b"\0\0\x80",
-        HEAD + b"\x80\x80\x80\x80\0" + bytes(4),
-        HEAD + b"\0\0\0\0",
-        HEAD + b"\0\0\x02",
-        HEAD + b"\x02\x02\x02" + bytes(10),
-        HEAD + b"\x02\x03\x03" + bytes(40),
-        HEAD + b"\x01\0\0" + bytes(40),
+        b"\0\0" + bytes(1),
+        b"\x10\0" + bytes(2),
+        b"\x10\0" + bits("0" * 17 + "0000001"),
+        b"\0\0" + bytes(3),
+        b"\2\0" + bits(STATES)[:-1],
+        b"\2\0" + bits(STATES),
+        b"\2\0" + bits(STATES + "00101 111") + b"\1",
+        b"\2\0" + bits(STATES + "10000 0") + bytes(1),
+        b"\2\0" + bits(STATES + "01000 11") + bytes(4),
+        b"\3\0" + bits(EIGHT),
+        b"\3\0" + bits(EIGHT + "00000 0000 111"),
+        b"\3\0" + bits(EIGHT + "00000 0000 111") + b"\xff" * 20000,
+        b"\3\0" + bits(EIGHT + "00000 1111 00"),
+        b"\3\0" + bits(EIGHT + "00000 0000 10 0") + bytes(8),
+        b"\3\0" + bits(EIGHT + "00000 0000 1111110 1111110") + bytes(16),
+        b"\3\0" + bits(EIGHT + "01000 11 0000 0 11111110") + bytes(40),
     ],
     ids=[
-        "empty", "half a head", "512 lanes", "state cut", "half a word",
-        "long state of no need", "size of a lane too many", "sizes in two places", "no sizes", "no lengths",
-        "two lengths", "length cut", "five bytes", "half a word after lengths", "more than all",
-        "more than all together", "falling", "negative",
+        "empty", "half a head", "512 lanes", "state cut", "17 bits in two bytes", "padding", "half a word",
+        "states cut", "no lengths", "length cut", "half a word after a length", "more than all", "no differences",
+        "quotient cut", "endless quotient", "rest cut", "negative", "more than all together", "falling",
     ],
 )  # fmt: skip
 def test_impossible_payloads_are_refused(data):

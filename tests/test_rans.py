@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nvc.kernels._rans import lane_count, phases
+from nvc.kernels._rans import lane_count, lane_symbols, phases
 from nvc.kernels._tables import TOTAL, default_tables, lookup
 from nvc.kernels.compact import compact
 from nvc.kernels.quantise import quantise
@@ -81,13 +81,13 @@ def test_frozen_words(encode, decoder):
     assert good
 
 
-@pytest.mark.parametrize("lanes", [0, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255, 256])
+@pytest.mark.parametrize("lanes", [-100, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255, 256])
 @pytest.mark.parametrize("lengths", [(2000,), (1,), (0,), (1, 1, 1), (7, 0, 900, 0, 400), (255, 256, 257), (9, 6144)])
 def test_round_trip(lanes, lengths):
-    symbols, rows = drawn(sum(lengths), lanes)
+    symbols, rows = drawn(sum(lengths), abs(lanes))
     bounds = int32(0, *lengths).cumsum(0, dtype=torch.int32)
     packet = rans_encode.cpu(symbols, rows, bounds, CDF, int32(lanes))
-    assert int(packet[3]) == (lanes or lane_count(sum(lengths)))
+    assert int(packet[3]) == lane_count(sum(lengths), lanes)
     states = packet[2][0, : int(packet[3])]
     assert all((states >= TOTAL) & (states < 1 << 32))
     got, good = decode(packet, rows.split(lengths))
@@ -135,16 +135,16 @@ def test_size_is_close_to_ideal(lanes, row_range):
 @pytest.mark.parametrize(
     ("symbols", "lanes", "last", "expected"),
     [
-        (200, 4, True, [[0, 128, 4], [128, 176, 2], [176, 200, 1]]),
+        (200, 4, True, [[0, 104, 4], [104, 168, 2], [168, 200, 1]]),
         (200, 4, False, [[0, 200, 4]]),
-        (95, 4, True, [[0, 95, 4]]),
+        (127, 4, True, [[0, 127, 4]]),
         (200, 3, True, [[0, 200, 3]]),
         (50, 1, True, [[0, 50, 1]]),
         (
-            1536,
+            2048,
             64,
             True,
-            [[0, 48, 32], [48, 816, 16], [816, 1200, 8], [1200, 1392, 4], [1392, 1488, 2], [1488, 1536, 1]],
+            [[0, 64, 32], [64, 1088, 16], [1088, 1600, 8], [1600, 1856, 4], [1856, 1984, 2], [1984, 2048, 1]],
         ),
     ],
 )
@@ -154,8 +154,10 @@ def test_when_lanes_merge(symbols, lanes, last, expected):
 
 
 def test_lane_count():
-    assert [lane_count(n) for n in (0, 1, 1024, 2047, 2048, 32767)] == [1, 1, 1, 1, 2, 16]
-    assert [lane_count(n) for n in (32768, 49151, 49152, 98303, 98304, 10**7)] == [64, 64, 128, 128, 256, 256]
+    assert [lane_count(n, -2048) for n in (0, 1, 2048, 4095, 4096, 32767, 10**7)] == [1, 1, 1, 1, 2, 8, 256]
+    assert [lane_count(n, -384) for n in (383, 49151, 49152, 98303, 98304, 10**7)] == [1, 64, 128, 128, 256, 256]
+    assert [lane_count(n, 3) for n in (0, 10**7)] == [3, 3]
+    assert [lane_symbols(blocks) for blocks in (1, 45 * 80, 68 * 120, 135 * 240)] == [2048, 2048, 384, 384]
 
 
 # --- damage
@@ -235,8 +237,8 @@ def test_what_finished_asks_for():
 
 def test_lanes_of_a_pair_meet():
     """Every word is read once, by one of the lanes whose pair it lies in."""
-    _, rows, (words, n_words, heads, lanes) = packet_of(480, 8)
-    _, end = rans_decode.cpu(words, n_words, heads, lanes, rows, int32(480), CDF, LUT, True)
+    _, rows, (words, n_words, heads, lanes) = packet_of(640, 8)
+    _, end = rans_decode.cpu(words, n_words, heads, lanes, rows, int32(640), CDF, LUT, True)
     upwards = [range(a, b) for a, b in zip(heads[1, ::2].tolist(), end[1, ::2].tolist(), strict=True)]
     downwards = [range(b + 1, a + 1) for a, b in zip(heads[1, 1::2].tolist(), end[1, 1::2].tolist(), strict=True)]
     assert all(len(r) > 3 for r in (*upwards[:4], *downwards[:4]))
@@ -280,7 +282,7 @@ def test_values_without_an_encoder_are_clamped_and_flagged(decoder, row, s, raw,
 
 def test_calls_that_make_no_sense_are_refused():
     symbols, rows, (words, n_words, heads, lanes) = packet_of(10, 1)
-    for wrong in (257, -1):
+    for wrong in (257, 0, -(2**20) - 1):
         with pytest.raises(ValueError, match="lanes"):
             rans_encode.cpu(symbols, rows, int32(0, 10), CDF, int32(wrong))
     with pytest.raises(ValueError, match="lanes"):

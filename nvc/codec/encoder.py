@@ -12,6 +12,7 @@ from nvc.codec.gop import few_symbols, search_rate
 from nvc.codec.payload import Payload
 from nvc.codec.runner import Download, Runner
 from nvc.codec.session import KEY, Session, kind_of
+from nvc.kernels._rans import lane_symbols
 from nvc.kernels.choose_overlap import choose_overlap
 from nvc.kernels.choose_rows import choose_rows, class_costs
 from nvc.kernels.compact import compact
@@ -51,7 +52,8 @@ class FrameEncoder(Session):
         starts = {kind: [vectors if kind == KEY else 0, vectors, vectors + z, 0] for kind in (KEY, "")}
         self._bounds = {k: torch.tensor(v, dtype=torch.int32, device=self.device) for k, v in starts.items()}
         self._numbers = self.space("numbers", (3,), torch.int32)
-        self._by_number = torch.zeros(1, dtype=torch.int32, device=self.device)  # as many lanes as are worth it
+        share = lane_symbols(geometry.rows * geometry.columns)
+        self._by_number = torch.full((1,), -share, dtype=torch.int32, device=self.device)  # lanes by number of symbols
         self._choice, self._contexts = self.space.u8("choice", 3), self.space.u8("contexts", *self.overlap.shape, 3)
         self._under_way: deque[tuple[bool, Download]] = deque()
 

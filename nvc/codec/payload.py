@@ -1,41 +1,79 @@
 """The payload of a packet: a two-byte head, the coder's states, its words. docs/FORMAT.md, "Payload"."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nvc.bitstream import DamagedStream, leb128
+from nvc.bitstream import DamagedStream
 from nvc.kernels._tables import MAX_LANES
 from nvc.kernels.rans_decode import idle
 
 LOG_LANES_MAX = MAX_LANES.bit_length() - 1
 HEAD = 2  # bytes
-FEW_LANES = 4  # whose states' sizes fit the first byte
+LOG_STATE = 16  # of the least state; the largest has twice as many bits
+# bits that can lie between the head and the words of a payload below 2^24 bytes: states, a length, and differences of
+# lengths, which are below 2^24 when folded, so that quotients with the largest parameter are below 2^9
+MOST_BITS = MAX_LANES * 35 + 5 + 24 + 4 + MAX_LANES // 2 * (2**9 + 15)
 
 
-def _signed(value: int) -> int:
-    """The number that FORMAT.md writes as this one: 0, -1, 1, -2, .. as 0, 1, 2, 3, .."""
-    return -(value + 1 >> 1) if value & 1 else value >> 1
+def _bits(values: np.ndarray, widths: np.ndarray | int) -> np.ndarray:
+    """The `widths` low bits of each value, lowest first, one value after the other."""
+    place = np.arange(32)
+    return (values[:, None] >> place & 1)[place < np.broadcast_to(widths, values.shape)[:, None]]
 
 
-def _states(data: bytes, lanes: int) -> tuple[np.ndarray, int]:
-    """The states, int64 [lanes], and where they end. Raises DamagedStream."""
-    at = HEAD if lanes <= FEW_LANES else HEAD + lanes // 8
-    sizes = np.frombuffer(bytes([data[0] >> 4]) if lanes <= FEW_LANES else data[HEAD:at], np.uint8)
-    flags = np.unpackbits(sizes, bitorder="little").astype(bool)
-    used = np.ones((lanes, 4), bool)
-    end = at + 3 * lanes + int(flags.sum())
-    if len(flags) < lanes or flags[lanes:].any() or len(data) < end or (lanes > FEW_LANES and data[0] >> 4):
-        raise DamagedStream("The payload of a frame has no valid states.")
-    used[:, 3] = flags[:lanes]
-    octets = np.zeros((lanes, 4), np.uint8)
-    octets[used] = np.frombuffer(data[at:end], np.uint8)
-    if not np.array_equal(octets[:, 3] > 0, used[:, 3]):
-        raise DamagedStream("The payload of a frame has a state with a byte too many.")
-    return octets.view("<u4")[:, 0].astype(np.int64), end
+class _Reader:
+    """Takes numbers from a string of bits. Raises DamagedStream when they run out."""
+
+    def __init__(self, data: bytes) -> None:
+        self.bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        self.at = 0
+
+    def _take(self, n: int) -> np.ndarray:
+        if self.at + n > len(self.bits):
+            raise DamagedStream("The payload of a frame ends before its states and lengths.")
+        self.at += n
+        return self.bits[self.at - n : self.at]
+
+    def numbers(self, widths: np.ndarray) -> np.ndarray:
+        """int64, one of each width: the inverse of `_bits`."""
+        place = np.arange(32)
+        octets = np.zeros((len(widths), 32), np.int64)
+        octets[place < widths[:, None]] = self._take(int(widths.sum()))
+        return (octets << place).sum(1)
+
+    def number(self, width: int) -> int:
+        return int(self.numbers(np.array([width]))[0])
+
+    def unary(self, n: int) -> np.ndarray:
+        """n numbers of as many ones, with a zero behind each."""
+        stops = np.flatnonzero(self.bits[self.at :] == 0)[:n]
+        self._take(int(stops[-1]) + 1 if len(stops) == n else len(self.bits))
+        return np.diff(stops, prepend=-1) - 1
+
+    def end(self) -> int:
+        """The number of bytes that were read, whose last bits must be 0."""
+        if self._take(-self.at % 8).any():
+            raise DamagedStream("The payload of a frame has bits that mean nothing.")
+        return self.at // 8
+
+
+def _lengths(words: np.ndarray) -> list[np.ndarray]:
+    """Bits of lengths in words: of the first, behind its size; of the differences of the others, each from the one
+    before, a Rice code with the parameter that makes them fewest."""
+    size = int(words[0]).bit_length()
+    parts = [_bits(np.array([size]), 5), _bits(words[:1], size)]
+    if len(words) > 1:
+        d = np.diff(words)
+        folded = np.where(d < 0, -2 * d - 1, 2 * d)
+        k = min(range(16), key=lambda k: int((folded >> k).sum()) + k * len(folded))
+        quotients = folded >> k
+        unary = np.ones(int(quotients.sum()) + len(folded), np.uint8)
+        unary[np.cumsum(quotients + 1) - 1] = 0
+        parts += [_bits(np.array([k]), 4), unary, _bits(folded, k)]
+    return parts
 
 
 @dataclass(frozen=True)
@@ -49,22 +87,18 @@ class Payload:
     words: Tensor  # uint16 [n]
 
     def pack(self) -> bytes:
-        """Head byte 0: log2 of the lanes; head byte 1: the vector sets in three, three and two bits."""
-        states, first = self.heads[0, : self.lanes], self.heads[1, : self.lanes : 2].tolist()
-        octets = states.cpu().numpy().astype("<u4").view(np.uint8).reshape(-1, 4)
-        used = np.ones(octets.shape, bool)
-        used[:, 3] = octets[:, 3] > 0
-        sizes = np.packbits(used[:, 3], bitorder="little")
-        log_lanes = self.lanes.bit_length() - 1
+        """Head byte 0: log2 of the lanes, size of the first state; head byte 1: the vector sets in three, three and two
+        bits."""
+        states, first = self.heads[0, : self.lanes].cpu().numpy(), self.heads[1, : self.lanes : 2].cpu().numpy()
+        sizes = np.frexp(states)[1] - 1  # of the bits below the first
+        parts = [_bits(sizes[1:] - LOG_STATE, 4), _bits(states, sizes)]
+        if len(first) > 1:
+            parts += _lengths(np.diff(first))
         vertical, horizontal, overlap = self.vector_sets
-        head = bytes([log_lanes, vertical | horizontal << 3 | overlap << 6]) + sizes.tobytes()
-        if self.lanes <= FEW_LANES:
-            head = bytes([head[0] | int(sizes[0]) << 4, head[1]])
-        lengths = [0, *(end - begin for begin, end in pairwise(first))]
-        differences = [b - a for a, b in pairwise(lengths)]
-        packed = b"".join(leb128.pack(2 * d if d >= 0 else -2 * d - 1) for d in differences)
-        words = self.words.cpu().numpy().astype("<u2")
-        return b"".join([head, octets[used].tobytes(), packed, words.tobytes()])
+        log_lanes = self.lanes.bit_length() - 1
+        head = bytes([log_lanes | int(sizes[0]) - LOG_STATE << 4, vertical | horizontal << 3 | overlap << 6])
+        bits = np.packbits(np.concatenate(parts).astype(np.uint8), bitorder="little")
+        return b"".join([head, bits.tobytes(), self.words.cpu().numpy().astype("<u2").tobytes()])
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> "Payload":
@@ -73,22 +107,25 @@ class Payload:
         if len(data) < HEAD or data[0] & 15 > LOG_LANES_MAX:
             raise DamagedStream("The payload of a frame has no valid head.")
         lanes, sets = 1 << (data[0] & 15), (data[1] & 7, data[1] >> 3 & 7, data[1] >> 6)
-        states, at = _states(data, lanes)
-        length, first = 0, [0]  # of the first lane of each pair
-        for _ in range(1, lanes // 2):
-            try:
-                value, at = leb128.unpack(data, at)
-            except ValueError:
-                raise DamagedStream("The payload of a frame has no valid lengths.") from None
-            length += _signed(value)
-            first.append(first[-1] + length)
+        reader = _Reader(data[HEAD : HEAD + MOST_BITS // 8 + 1])
+        sizes = LOG_STATE + np.append(data[0] >> 4, reader.numbers(np.full(lanes - 1, 4)))
+        states = reader.numbers(sizes) + (1 << sizes)
+        lengths = np.zeros(lanes // 2 - 1 if lanes > 2 else 0, np.int64)  # of each pair but the last
+        if lanes > 2:
+            lengths[0] = reader.number(reader.number(5))
+        if lanes > 4:
+            k = reader.number(4)
+            folded = (reader.unary(len(lengths) - 1) << k) + reader.numbers(np.full(len(lengths) - 1, k))
+            lengths[1:] = lengths[0] + np.cumsum(np.where(folded & 1, -(folded + 1 >> 1), folded >> 1))
+        first = np.cumsum(np.append(0, lengths))  # of the first lane of each pair
+        at = HEAD + reader.end()
         n_words, odd = divmod(len(data) - at, 2)
-        if n_words < 0 or odd or sorted(first) != first or first[-1] > n_words:
+        if odd or (lengths < 0).any() or first[-1] > n_words:
             raise DamagedStream("The payload of a frame has an impossible length.")
         heads = idle(n_words)
         heads[0, :lanes] = torch.from_numpy(states)
-        heads[1, 0 : max(lanes, 2) : 2] = torch.tensor(first)
-        heads[1, 1 : lanes - 1 : 2] = torch.tensor(first[1:]) - 1
+        heads[1, 0 : max(lanes, 2) : 2] = torch.from_numpy(first)
+        heads[1, 1 : lanes - 1 : 2] = torch.from_numpy(first[1:]) - 1
         words = torch.zeros(0, dtype=torch.uint16)
         if n_words:
             words = torch.frombuffer(bytearray(data[at:]), dtype=torch.uint16)

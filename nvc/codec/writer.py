@@ -18,7 +18,7 @@ from nvc.trace import span
 
 
 class Written(NamedTuple):
-    """What became of one frame: its packet's size in bytes, 12 of overhead included, and its reconstruction."""
+    """What became of one frame: its packet's size in bytes, and its reconstruction."""
 
     size: int
     qp: int

@@ -17,7 +17,7 @@ class Point:
     """One file of one codec. PSNR in dB, means over frames; `ms_ssim` of luma, 0..1; None: not measured.
 
     `key` names everything that decides the figures: a point with the same key need not be measured again. `file` is
-    relative to the folder of the evaluation. `estimated`: the bytes are those of an entropy model, there is no file.
+    relative to the folder of the evaluation.
     """
 
     codec: str
@@ -36,7 +36,6 @@ class Point:
     frame_psnr_y: list[float]
     file: str | None
     command: str
-    estimated: bool = False
     matched: bool = False
 
 

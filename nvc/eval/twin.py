@@ -1,10 +1,9 @@
 """The same network in floating point, as plain PyTorch runs it: what integers cost in compression and gain in speed.
 
-Its bits are those of its own entropy model, with nothing for headers and the coder's states: an estimate in its favour.
+Its symbols are coded like those of the integer network, to packets which another machine might not be able to read.
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,18 +16,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from nvc.bitstream.layout import CRC
+from nvc.bitstream.packet import FrameType, Head
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import frame_qp, is_reset
+from nvc.codec.payload import Payload
 from nvc.eval.bdrate import bd_rate
 from nvc.eval.clips import Source, Views, pictures
 from nvc.eval.results import Point, Twin
 from nvc.eval.stop import Interrupted
-from nvc.kernels._tables import MAX_SYMBOL, TOTAL
-from nvc.kernels.choose_rows import choose_rows, class_costs, class_sizes
+from nvc.kernels._rans import lane_symbols
+from nvc.kernels.choose_rows import choose_rows, class_costs
 from nvc.kernels.mv_residual import mv_residual
+from nvc.kernels.rans_encode import rans_encode
 from nvc.kernels.vector_rows import vector_rows
 from nvc.media.quality import psnr, psnr_611
 from nvc.models.config import gain_row
+from nvc.models.quantiser import SCALES
 from nvc.models.weights import ModelError, shipped
 from nvc.train import twin as network
 from nvc.train.motion import compensate, pack, unpack
@@ -38,8 +42,12 @@ from nvc.train.unroll import search_batch
 FRAMES = 16  # of each clip: a float network on a CPU is slow
 
 
+_Segment = tuple[Tensor, Tensor]  # symbols of a packet, and their rows, in the order of NUMERICS.md
+_NOTHING = torch.zeros(0), torch.zeros(0)
+
+
 class _Frame(NamedTuple):
-    bits: float
+    size: int  # of its packet
     planes: tuple[np.ndarray, np.ndarray, np.ndarray]  # uint8, padded
     seconds: float
 
@@ -64,6 +72,7 @@ class FloatTwin:
             ) from error
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._cdf, self._costs = model.cdf, class_costs(model.cdf)
+        self._z_rows = _rows(self.net.z_index().detach())
 
     def frames(self, views: Iterator[Views], geometry: Geometry, qp: int, keyint: int) -> Iterator[_Frame]:
         """Code pictures in a closed loop, without rounding of anything but weights and latents."""
@@ -76,7 +85,7 @@ class FloatTwin:
                 distance = number % keyint if keyint > 0 else number
                 key, now = distance == 0, frame_qp(qp, distance)
                 luma, chroma = _padded(planes, geometry)
-                target, bits = pack(luma, chroma) - 128, 0.0
+                target, segments = pack(luma, chroma) - 128, [_NOTHING]
                 prediction, whole = torch.zeros_like(target), torch.zeros((1, 1, h // 2, w // 2), dtype=torch.bool)
                 if key or is_reset(distance):
                     memory = self.net.initial_memory(1, h, w, key, Mode.FLOAT)
@@ -87,22 +96,38 @@ class FloatTwin:
                     seen = (unpack(recon)[0][:, 0] + 128).round().to(torch.uint8)
                     vectors, overlap = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
                     prediction, whole = compensate(recon, vectors, overlap), (vectors & 3 == 0).all(3)[:, None]
-                    bits = self._vector_bits(vectors[0], overlap[0], before)
-                row = torch.tensor([gain_row(now, key)])
-                coded = self.net(target, prediction, whole, memory, row, Mode.FLOAT, noise=False)
+                    segments = [self._vectors(vectors[0], overlap[0], before)]
+                row = gain_row(now, key)
+                coded = self.net(target, prediction, whole, memory, torch.tensor([row]), Mode.FLOAT, noise=False)
+                z, symbols, index = (x.permute(0, 2, 3, 1) for x in (coded.z, coded.symbols, _rows(coded.index)))
+                said = index > self.net.config.skip
+                segments += [(z, self._z_rows[row].expand_as(z)), (symbols[said], index[said])]
+                reset = bool(not key and is_reset(distance))
+                head = Head(FrameType.KEY if key else FrameType.INTER, reset, now, 1, 0)
+                size = self._size(segments, head, -lane_symbols(geometry.rows * geometry.columns))
                 recon, memory = coded.pixels.clamp(-128, 127), coded.memory
                 y, c = ((x + 128).round().to(torch.uint8)[0].numpy() for x in unpack(recon))
-                yield _Frame(bits + float(coded.bits), (y[0], c[0], c[1]), time.perf_counter() - began)
+                yield _Frame(size, (y[0], c[0], c[1]), time.perf_counter() - began)
 
-    def _vector_bits(self, vectors: Tensor, overlap: Tensor, before: Tensor) -> float:
-        """Class and extra bits of the differences, with the rows that the coder would choose."""
+    def _vectors(self, vectors: Tensor, overlap: Tensor, before: Tensor) -> _Segment:
         contexts = vector_rows(before.to(torch.int16), torch.zeros(3, dtype=torch.uint8))
-        d = mv_residual(vectors.to(torch.int16), overlap)
-        rows = choose_rows(d, contexts, self._costs)[1].long()
-        size = class_sizes(d)
-        column = MAX_SYMBOL + d.sign() * size
-        frequency = self._cdf[rows, column + 1] - self._cdf[rows, column]
-        return float((math.log2(TOTAL) - frequency.double().log2() + (size - 1).clamp(min=0)).sum())
+        differences = mv_residual(vectors.to(torch.int16), overlap)
+        return differences, choose_rows(differences, contexts, self._costs)[1]
+
+    def _size(self, segments: list[_Segment], head: Head, lanes: int) -> int:
+        """Bytes of the packet; lanes as for `rans_encode`."""
+        symbols, rows = (torch.cat([s[k].flatten() for s in segments]) for k in (0, 1))
+        bounds = torch.tensor([0, *(len(s.flatten()) for s, _ in segments)], dtype=torch.int32).cumsum(0)
+        words, count, packed, used = rans_encode(
+            symbols.to(torch.int16), rows.to(torch.uint8), bounds.int(), self._cdf, torch.tensor([lanes]).int()
+        )
+        payload = Payload((0, 0, 0), int(used), packed, words[: int(count)]).pack()
+        return len(head._replace(size=len(payload)).pack(1)) + CRC.size + len(payload)
+
+
+def _rows(index: Tensor) -> Tensor:
+    """Rows of the tables for scale indices."""
+    return (index + 0.5).floor().clamp(0, SCALES - 1)
 
 
 def _padded(planes: Views, geometry: Geometry) -> tuple[Tensor, Tensor]:
@@ -137,7 +162,7 @@ def measure_twin(
         for frame in net.frames(views, Geometry(source.width, source.height), point.quality, keyint):
             pairs = zip(next(originals), frame.planes, strict=True)
             values.append([psnr(a, np.ascontiguousarray(b[: a.shape[0], : a.shape[1]])) for a, b in pairs])
-            sizes.append(round(frame.bits / 8))
+            sizes.append(frame.size)
             seconds.append(frame.seconds)
             if stopped():
                 raise Interrupted
@@ -156,6 +181,6 @@ def _point(
     pixels = source.width * source.height * len(sizes)
     kbps = float(8 * size * source.rate / len(sizes) / 1000)
     rest = {"ms_ssim": None, "vmaf": None, "file": None, "frame_bytes": sizes, "frame_psnr_y": y}
-    named = {"codec": "float twin", "quality": like.quality, "key": key, "command": like.command, "estimated": True}
+    named = {"codec": "float twin", "quality": like.quality, "key": key, "command": like.command}
     psnrs = dict(zip(("psnr_y", "psnr_u", "psnr_v"), means, strict=True)) | {"psnr_611": psnr_611(*means)}
     return Point(**{**named, **rest, **psnrs, "bytes": size, "bpp": 8 * size / pixels, "kbps": kbps})  # type: ignore[arg-type]

@@ -3,26 +3,34 @@
 import numpy as np
 
 from nvc.kernels._fixed import compiled
-from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES, SHORT_LANE_SYMBOLS
+from nvc.kernels._tables import MAX_LANES
+
+LONG_LANE, SHORT_LANE = 2048, 384  # symbols
+LARGE_PICTURE = 5000  # blocks: 1.28 million pixels
+MOST_LANE_SYMBOLS = 2**20
 
 LOG_GROUP = 5
 GROUP = 1 << LOG_GROUP  # neighbouring lanes that merge, those of a warp
-MERGE_STEPS = 24  # between one merger and the next: nearly every lane reads a word in as many
+MERGE_STEPS = 32  # between one merger and the next: nearly every lane reads a word in as many
 
 MORE_STEPS = MERGE_STEPS * LOG_GROUP  # of a lane into which all others of its group merge
 
 
-def lane_count(symbols: int) -> int:
-    """Lanes for a packet of `symbols` coded symbols: one for each 1024, from 32768 on one for each 384, rounded down to
-    a power of two, 1 .. 256.
+def lane_symbols(blocks: int) -> int:
+    """How many coded symbols an encoder makes worth a lane in pictures of so many 16x16 blocks.
 
-    A lane that merges costs about 1.3 bytes (a stored state of 3.6, which carries three of message on average, and half
-    the length of a pair): half a percent of a packet at one bit a symbol and 1024 symbols a lane. Half as many would
-    save half of that, but they are all the parallelism that a GPU decodes with, and where symbols are many the longest
-    of its steps.
+    A lane that merges costs about 1.2 bytes: its state takes 27.5 bits of which 24 carry message, on average, half the
+    length of a pair some three, and where few symbols have bits no word is left to hand on. With 384 symbols a lane
+    that is 1.5 % of a packet, with 2048 a quarter of that. But lanes are all the parallelism that a GPU decodes with:
+    1080p and more could not be decoded 2000 times a second without them; small pictures can.
     """
-    share = SHORT_LANE_SYMBOLS if symbols >= MANY_SYMBOLS else LANE_SYMBOLS
-    return min(max(1 << (symbols // share).bit_length() >> 1, 1), MAX_LANES)
+    return SHORT_LANE if blocks >= LARGE_PICTURE else LONG_LANE
+
+
+def lane_count(symbols: int, lanes: int) -> int:
+    """Lanes for a packet of `symbols` coded symbols: `lanes`, or if that is negative one for each -lanes symbols,
+    rounded down to a power of two, 1 .. 256."""
+    return lanes if lanes > 0 else min(max(1 << (symbols // -lanes).bit_length() >> 1, 1), MAX_LANES)
 
 
 @compiled

@@ -31,8 +31,6 @@ TABLE_ROWS = OVERLAP_ROWS + OVERLAP_SETS * CONTEXTS
 FIRST_ROWS = SCALE_ROWS, SCALE_ROWS, OVERLAP_ROWS  # of vertical and horizontal differences, of overlaps
 SETS = VECTOR_SETS, VECTOR_SETS, OVERLAP_SETS
 MAX_LANES = 256
-LANE_SYMBOLS = 1024  # coded symbols that are worth a lane of their own
-MANY_SYMBOLS, SHORT_LANE_SYMBOLS = 32768, 384  # in a packet of so many, these are
 
 SCALES = tuple(0.11 * (64 / 0.11) ** (i / 63) for i in range(64))
 

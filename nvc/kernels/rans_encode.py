@@ -7,7 +7,7 @@ The stream is defined in docs/NUMERICS.md, "Entropy coding"; `rans_decode` reads
     rows     [M]          uint8                     table row of each symbol; those past the table read its last row
     bounds   [S+1]        int32   0 .. M, rising    segment s is symbols[bounds[s] : bounds[s + 1]]
     cdf      [ROWS, 256]  int32   see `_tables`
-    lanes    [1]          int32   1 .. 256          or 0: `_rans.lane_count` of the symbols
+    lanes    [1]          int32   1 .. 256          or -2^20 .. -1: `_rans.lane_count` of the symbols
     ->
     words    [2 M]        uint16  pair after pair of lanes, then zeros
     n_words  [1]          int32   0 .. 2 M
@@ -33,7 +33,7 @@ from torch import Tensor
 
 from nvc.kernels import _operands as ops
 from nvc.kernels._fixed import compiled
-from nvc.kernels._rans import MORE_STEPS, lane_count, lane_of, phases, turns
+from nvc.kernels._rans import MORE_STEPS, MOST_LANE_SYMBOLS, lane_count, lane_of, phases, turns
 from nvc.kernels._table import Case, Cost, Fill, Kernel
 from nvc.kernels._tables import MAX_LANES, MAX_SYMBOL, SCALE_ROWS, SYMBOLS, TOTAL, default_tables
 from nvc.kernels.gpu import rans_encode as gpu
@@ -59,8 +59,8 @@ def _check(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Te
     b = [0, *bounds.tolist(), len(symbols)]
     if b != sorted(b):
         raise ValueError(f"rans_encode: segment bounds {b[1:-1]} do not rise within 0 .. {len(symbols)}")
-    if not 0 <= int(lanes) <= MAX_LANES:
-        raise ValueError(f"rans_encode: {int(lanes)} lanes; a number up to {MAX_LANES} is needed")
+    if not -MOST_LANE_SYMBOLS <= int(lanes) <= MAX_LANES or int(lanes) == 0:
+        raise ValueError(f"rans_encode: {int(lanes)} lanes; up to {MAX_LANES}, or a negative share, are needed")
 
 
 def split(row: int, value: int) -> tuple[int, int, int]:
@@ -75,7 +75,7 @@ def split(row: int, value: int) -> tuple[int, int, int]:
 def reference(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tensor) -> tuple[Tensor, ...]:
     _check(symbols, rows, bounds, cdf, lanes)
     table, ends = cdf.tolist(), bounds.tolist()
-    count = int(lanes) or lane_count(ends[-1] - ends[0])
+    count = lane_count(ends[-1] - ends[0], int(lanes))
     states = [TOTAL] * MAX_LANES
     written: list[list[int]] = [[] for _ in states]  # by lane, last word first
 
@@ -215,7 +215,7 @@ def cpu(
         words, n_words = torch.empty(2 * len(symbols), dtype=torch.uint16), torch.empty(1, dtype=torch.int32)
         out = words, n_words, torch.empty((3, MAX_LANES), dtype=torch.int64), torch.empty(1, dtype=torch.int32)
     *results, used = out
-    used[0] = int(lanes) or lane_count(int(bounds[-1] - bounds[0]))
+    used[0] = lane_count(int(bounds[-1] - bounds[0]), int(lanes))
     operands: list[Any] = [t.numpy() for t in (symbols, rows, bounds, cdf, *results)]
     operands.append(int(used))
     _encode(*operands)
@@ -270,10 +270,10 @@ rans_encode = Kernel(
         (40, 300, 64),
         (5, 256),
         (70, 3),
-        (9, 0),
-        (300, 40, 230, 8),
-        (3, 1600, 64),
-        (50, 2),
+        (900, -200),
+        (300, 40, 270, 8),
+        (3, 2100, 64),
+        (66, 2),
     ),
     bench_cases=((1840, 2000, 30000, 32), (16000, 8000, 200000, 128)),
     # symbol, row, table entry and at most a word; a multiply and a division for each symbol

@@ -87,7 +87,7 @@ def case_of(kernel: Kernel, operands: dict[str, Any]) -> Case:
     # entropy coders: what is coded, not the buffers that it lies in
     if kernel.name == "rans_encode":  # cases of several lengths: those of the segments, and lanes
         lengths = operands["bounds"].diff().tolist()
-        return *lengths, int(operands["lanes"]) or lane_count(sum(lengths))
+        return *lengths, lane_count(sum(lengths), int(operands["lanes"]))
     if kernel.name == "rans_decode":
         return len(operands["rows"]), *(int(operands[name]) for name in ("count", "n_words", "lanes", "last"))
     features = _features(operands)

@@ -187,13 +187,13 @@ class Twin(nn.Module):
         """Latents in x16 steps."""
         return to_steps((q + mean) * self.ginv(rows, mode), X16, -32640, 32639, mode)
 
-    def quantise(self, residual: Tensor, index: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
+    def quantise(self, residual: Tensor, index: Tensor, skips: bool) -> tuple[Tensor, Tensor]:
         """Symbols as `nvc.kernels.quantise` makes them, with the gradient of the identity; and without one, what they
-        would be if all were coded."""
+        would be if all were coded, as they are unless `skips`."""
         with torch.no_grad():
             rounded = torch.floor(index + 0.5).clamp(0, SCALES - 1)
             wanted = residual.sign() * torch.floor(residual.abs() + self.offsets[rounded.long()])
-            q = wanted if mode is Mode.FLOAT else wanted * (rounded > self.config.skip)
+            q = wanted * (rounded > self.config.skip) if skips else wanted
         return residual + (q - residual).detach(), wanted
 
     def z_bits(self, z: Tensor, rows: Tensor) -> Tensor:
@@ -237,12 +237,13 @@ class Twin(nn.Module):
         index = self.index_head(pf.view, rows, mode)
         index = index.clamp(0, SCALES - 1) if mode is Mode.EXACT else _soft_clamp(index)
 
+        skips = mode is not Mode.FLOAT or not noise  # scales that have yet to learn would leave out too much
         second = checkerboard(y.shape[1], h16, w16, y.device)
-        q, _ = self.quantise(y - mean, index, mode)
+        q, _ = self.quantise(y - mean, index, skips)
         first = self.dequantise(q, mean, rows, mode) * ~second
         sf = self.run(self.step, self.step_in.to_stream(first, None, mode, pf.value), mode)
         mean = clamp16(mean + self.step_head(sf.view, rows, mode) * second, LATENT, mode)
-        q, wanted = self.quantise(y - mean, index, mode)
+        q, wanted = self.quantise(y - mean, index, skips)
         bits = gaussian_bits(q.detach(), index.detach()).sum((1, 2, 3)) + self.z_bits(z_for_bits, rows)
         if noise:
             # the value is that of the symbols; their gradient, zero for a symbol of zero, comes from a noisy residual;

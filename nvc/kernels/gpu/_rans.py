@@ -12,6 +12,7 @@ MAX_CLASS = tl.constexpr(15)  # largest class that has a meaning of its own
 MAX_VALUE = tl.constexpr(32767)
 GROUP = tl.constexpr(_rans.GROUP)
 MERGE_STEPS = tl.constexpr(_rans.MERGE_STEPS)
+MOST_LANE_SYMBOLS = tl.constexpr(_rans.MOST_LANE_SYMBOLS)
 
 
 # How many of the lanes are in use is data: programs for all there may be, those without a lane end at once. A lane is a

@@ -16,8 +16,17 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._rans import MORE_STEPS
-from nvc.kernels._tables import LANE_SYMBOLS, MANY_SYMBOLS, MAX_LANES, SHORT_LANE_SYMBOLS
-from nvc.kernels.gpu._rans import CLASS_ROWS, ESCAPE, MAX_VALUE, MERGE_STEPS, PROGRAMS, TILE, unmerged
+from nvc.kernels._tables import MAX_LANES
+from nvc.kernels.gpu._rans import (
+    CLASS_ROWS,
+    ESCAPE,
+    MAX_VALUE,
+    MERGE_STEPS,
+    MOST_LANE_SYMBOLS,
+    PROGRAMS,
+    TILE,
+    unmerged,
+)
 
 FILL = 2048  # words of a program that clears
 LOG_LANES = MAX_LANES.bit_length() - 1
@@ -81,19 +90,17 @@ def _encode(
     PROGRAMS: tl.constexpr,
     BLOCK: tl.constexpr,  # lanes of each
     LOG_LANES: tl.constexpr,  # PROGRAMS * BLOCK = 2^LOG_LANES
-    LANE: tl.constexpr,  # LANE_SYMBOLS, and so on
-    SHORT_LANE: tl.constexpr,
-    MANY: tl.constexpr,
 ):
     LANES: tl.constexpr = PROGRAMS * BLOCK
     offset = tl.program_id(0) * BLOCK
     r = tl.arange(0, BLOCK)
     lane = offset + r
-    lanes = tl.minimum(tl.maximum(tl.load(lanes_ptr), 0), LANES)
-    if lanes == 0:
-        lanes += 1
+    lanes = tl.load(lanes_ptr)
+    share = tl.minimum(tl.maximum(-lanes, 1), MOST_LANE_SYMBOLS)
+    lanes = tl.minimum(lanes, LANES)
+    if lanes <= 0:
+        lanes = lanes * 0 + 1
         total = tl.load(bounds_ptr + S) - tl.load(bounds_ptr)
-        share = tl.where(total >= MANY, SHORT_LANE, LANE)
         for i in tl.static_range(1, LOG_LANES + 1):
             lanes = tl.where(total >= (share << i), 1 << i, lanes)
     room = (ROOM.to(tl.uint32) // lanes.to(tl.uint32)).to(tl.int32)
@@ -193,9 +200,8 @@ def run(symbols: Tensor, rows: Tensor, bounds: Tensor, cdf: Tensor, lanes: Tenso
     # beyond its share a lane has at most one symbol of a segment and those of the mergers; a symbol, at most two words
     room = torch.empty(2 * M + 2 * (S + MORE_STEPS) * MAX_LANES, dtype=torch.uint16, device=words.device)
     written = torch.empty(MAX_LANES, dtype=torch.int32, device=words.device)
-    shares = {"LANE": LANE_SYMBOLS, "SHORT_LANE": SHORT_LANE_SYMBOLS, "MANY": MANY_SYMBOLS}
     operands = symbols, rows, bounds, cdf, lanes, room, written, heads, used
-    _encode[(PROGRAMS,)](*operands, M, S, len(cdf), len(room), PROGRAMS=PROGRAMS, LOG_LANES=LOG_LANES, **shares, **TILE)
+    _encode[(PROGRAMS,)](*operands, M, S, len(cdf), len(room), PROGRAMS=PROGRAMS, LOG_LANES=LOG_LANES, **TILE)
     grid = (MAX_LANES + triton.cdiv(2 * M, FILL),)
     together = room, written, used, words, n_words, heads
     _put_together[grid](*together, len(room), 2 * M, LANES=MAX_LANES, FILL=FILL, **COPY)
