@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nvc.bitstream import DamagedStream
+from nvc.codec.bitstring import BitReader, bits_of
 from nvc.kernels._tables import MAX_LANES
 from nvc.kernels.rans_decode import idle
 
@@ -18,53 +19,11 @@ LOG_STATE = 16  # of the least state; the largest has twice as many bits
 MOST_BITS = MAX_LANES * 35 + 5 + 24 + 4 + MAX_LANES // 2 * (2**9 + 15)
 
 
-def _bits(values: np.ndarray, widths: np.ndarray | int) -> np.ndarray:
-    """The `widths` low bits of each value, lowest first, one value after the other."""
-    place = np.arange(32)
-    return (values[:, None] >> place & 1)[place < np.broadcast_to(widths, values.shape)[:, None]]
-
-
-class _Reader:
-    """Takes numbers from a string of bits. Raises DamagedStream when they run out."""
-
-    def __init__(self, data: bytes) -> None:
-        self.bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-        self.at = 0
-
-    def _take(self, n: int) -> np.ndarray:
-        if self.at + n > len(self.bits):
-            raise DamagedStream("The payload of a frame ends before its states and lengths.")
-        self.at += n
-        return self.bits[self.at - n : self.at]
-
-    def numbers(self, widths: np.ndarray) -> np.ndarray:
-        """int64, one of each width: the inverse of `_bits`."""
-        place = np.arange(32)
-        octets = np.zeros((len(widths), 32), np.int64)
-        octets[place < widths[:, None]] = self._take(int(widths.sum()))
-        return (octets << place).sum(1)
-
-    def number(self, width: int) -> int:
-        return int(self.numbers(np.array([width]))[0])
-
-    def unary(self, n: int) -> np.ndarray:
-        """n numbers of as many ones, with a zero behind each."""
-        stops = np.flatnonzero(self.bits[self.at :] == 0)[:n]
-        self._take(int(stops[-1]) + 1 if len(stops) == n else len(self.bits))
-        return np.diff(stops, prepend=-1) - 1
-
-    def end(self) -> int:
-        """The number of bytes that were read, whose last bits must be 0."""
-        if self._take(-self.at % 8).any():
-            raise DamagedStream("The payload of a frame has bits that mean nothing.")
-        return self.at // 8
-
-
 def _lengths(words: np.ndarray) -> list[np.ndarray]:
     """Bits of lengths in words: of the first, behind its size; of the differences of the others, each from the one
     before, a Rice code with the parameter that makes them fewest."""
     size = int(words[0]).bit_length()
-    parts = [_bits(np.array([size]), 5), _bits(words[:1], size)]
+    parts = [bits_of(np.array([size]), 5), bits_of(words[:1], size)]
     if len(words) > 1:
         d = np.diff(words)
         folded = np.where(d < 0, -2 * d - 1, 2 * d)
@@ -72,7 +31,7 @@ def _lengths(words: np.ndarray) -> list[np.ndarray]:
         quotients = folded >> k
         unary = np.ones(int(quotients.sum()) + len(folded), np.uint8)
         unary[np.cumsum(quotients + 1) - 1] = 0
-        parts += [_bits(np.array([k]), 4), unary, _bits(folded, k)]
+        parts += [bits_of(np.array([k]), 4), unary, bits_of(folded, k)]
     return parts
 
 
@@ -91,7 +50,7 @@ class Payload:
         bits."""
         states, first = self.heads[0, : self.lanes].cpu().numpy(), self.heads[1, : self.lanes : 2].cpu().numpy()
         sizes = np.frexp(states)[1] - 1  # of the bits below the first
-        parts = [_bits(sizes[1:] - LOG_STATE, 4), _bits(states, sizes)]
+        parts = [bits_of(sizes[1:] - LOG_STATE, 4), bits_of(states, sizes)]
         if len(first) > 1:
             parts += _lengths(np.diff(first))
         vertical, horizontal, overlap = self.vector_sets
@@ -107,7 +66,7 @@ class Payload:
         if len(data) < HEAD or data[0] & 15 > LOG_LANES_MAX:
             raise DamagedStream("The payload of a frame has no valid head.")
         lanes, sets = 1 << (data[0] & 15), (data[1] & 7, data[1] >> 3 & 7, data[1] >> 6)
-        reader = _Reader(data[HEAD : HEAD + MOST_BITS // 8 + 1])
+        reader = BitReader(data[HEAD : HEAD + MOST_BITS // 8 + 1])
         sizes = LOG_STATE + np.append(data[0] >> 4, reader.numbers(np.full(lanes - 1, 4)))
         states = reader.numbers(sizes) + (1 << sizes)
         lengths = np.zeros(lanes // 2 - 1 if lanes > 2 else 0, np.int64)  # of each pair but the last
