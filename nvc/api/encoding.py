@@ -82,10 +82,11 @@ def encode(
         observer.begin("encode", source.frame_count)
         picture: Planes | None = first
         while picture is not None:
-            job.code(picture._replace(pts=picture.pts - offset))
+            following = next(pictures, None)
+            job.code(picture._replace(pts=picture.pts - offset), following)
             notes.pass_on(source.notes)
             observer.frame(encoder.frame_count, encoder.size, float(job.result.duration))
-            picture = next(pictures, None)
+            picture = None if observer.stopped() else following
         notes.pass_on(source.notes)
         job.close()
         result = job.result
@@ -116,9 +117,9 @@ class _Job:
             device_reason=encoder.device_reason,
         )
 
-    def code(self, picture: Planes) -> None:
+    def code(self, picture: Planes, following: Planes | None) -> None:
         self._under_way.append(picture)
-        for written in self._push(picture):
+        for written in self._push(picture, following):
             self._note(written)
 
     def close(self) -> None:
@@ -139,9 +140,9 @@ class _Job:
         if frame is not None and self._hash is not None:
             self._hash.update(frame.tobytes())
 
-    def _push(self, picture: Planes) -> list[Written]:
+    def _push(self, picture: Planes, following: Planes | None) -> list[Written]:
         try:
-            return self._encoder.push(*picture)
+            return self._encoder.push(*picture, following=following and following.y)
         except ValueError as error:  # a gap in time or a payload that the format has no room for
             raise MediaError(f"picture {self._encoder.frame_count} cannot be stored: {error}") from error
 

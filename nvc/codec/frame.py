@@ -35,14 +35,16 @@ class Frame(NamedTuple):
 
 def as_planes(y: Plane, u: Plane, v: Plane, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
     """Check planes against the stream's size. Raises CodecError with the offending plane."""
-    tensors = []
-    shapes = ((geometry.height, geometry.width), geometry.chroma, geometry.chroma)
-    for name, plane, shape in zip("yuv", (y, u, v), shapes, strict=True):
-        tensor = torch.from_numpy(plane) if isinstance(plane, np.ndarray) else plane
-        if tensor.dtype != torch.uint8 or tuple(tensor.shape) != shape:
-            raise CodecError(f"plane {name} is {tensor.dtype} {tuple(tensor.shape)}, the stream needs uint8 {shape}")
-        tensors.append(tensor)
-    return tensors[0], tensors[1], tensors[2]
+    luma = geometry.height, geometry.width
+    return as_plane("y", y, luma), as_plane("u", u, geometry.chroma), as_plane("v", v, geometry.chroma)
+
+
+def as_plane(name: str, plane: Plane, shape: tuple[int, ...]) -> Tensor:
+    """One of them, of this shape."""
+    tensor = torch.from_numpy(plane) if isinstance(plane, np.ndarray) else plane
+    if tensor.dtype != torch.uint8 or tuple(tensor.shape) != shape:
+        raise CodecError(f"plane {name} is {tensor.dtype} {tuple(tensor.shape)}, the stream needs uint8 {shape}")
+    return tensor
 
 
 def crop(planes: Planes, geometry: Geometry, pts: int, number: int, key: bool, qp: int) -> Frame:

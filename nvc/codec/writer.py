@@ -5,14 +5,17 @@ from fractions import Fraction
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
+from torch import Tensor
+
 from nvc.bitstream import FrameType, Packet, Preset, StreamHeader, Writer
 from nvc.codec.device import choose_device, network_on
 from nvc.codec.encoder import FrameEncoder
 from nvc.codec.errors import CodecError
-from nvc.codec.frame import Frame, Plane, as_planes, crop
+from nvc.codec.frame import Frame, Plane, as_plane, as_planes, crop
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import QP_MAX, RESET_INTERVAL, frame_qp, is_reset
 from nvc.codec.scenecut import SceneCuts
+from nvc.codec.stillness import repeats
 from nvc.models.weights import Model, shipped
 from nvc.trace import span
 
@@ -98,24 +101,36 @@ class Encoder:
         """Bytes written so far."""
         return self._writer.size
 
-    def write(self, y: Plane, u: Plane, v: Plane, pts: int | None = None) -> Written:
-        """Encode one frame; `pts` in ticks of the time base, rising (default: one tick after another)."""
-        *_, last = *self.push(y, u, v, pts), *self.flush()
+    def write(self, y: Plane, u: Plane, v: Plane, pts: int | None = None, *, following: Plane | None = None) -> Written:
+        """Encode one frame; `pts` in ticks of the time base, rising (default: one tick after another).
+
+        following: y of the next frame, for those who know it: a keyframe which that nearly repeats is made better.
+        """
+        *_, last = *self.push(y, u, v, pts, following=following), *self.flush()
         return last
 
-    def push(self, y: Plane, u: Plane, v: Plane, pts: int | None = None) -> list[Written]:
+    def push(
+        self, y: Plane, u: Plane, v: Plane, pts: int | None = None, *, following: Plane | None = None
+    ) -> list[Written]:
         """Begin a frame like `write`; what has become of the one before it, if its device works on two at a time."""
         planes = as_planes(y, u, v, self._geometry)
         with span("search"):
             new_scene = self._scenes is not None and self._scenes.starts(planes[0])
         key = self._begun == 0 or new_scene or (self.keyint > 0 and self._distance == self.keyint)
         self._distance = 0 if key else self._distance
-        qp, reset = frame_qp(self.qp, self._distance), is_reset(self._distance)
+        still = key and self.keyint != 1 and following is not None and self._repeats(following, planes[0])
+        qp, reset = frame_qp(self.qp, self._distance, still), is_reset(self._distance)
         pts = self.header.start_pts + self._begun if pts is None else pts
         self._coder.begin(*planes, qp, key=key, reset=reset)
         self._under_way.append(_Begun(FrameType.KEY if key else FrameType.INTER, qp, pts, reset))
         self._begun, self._distance = self._begun + 1, self._distance + 1
         return [self._finish()] if len(self._under_way) >= self._coder.runner.depth else []
+
+    @staticmethod
+    def _repeats(following: Plane, luma: Tensor) -> bool:
+        after = as_plane("y of the next frame", following, luma.shape)
+        with span("search"):
+            return repeats(after.cpu().numpy(), luma.cpu().numpy())
 
     def flush(self) -> list[Written]:
         """What has become of the frames still under way."""

@@ -21,6 +21,7 @@ from nvc.bitstream.packet import FrameType, Head
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import frame_qp, is_reset
 from nvc.codec.payload import Payload
+from nvc.codec.stillness import repeats
 from nvc.eval.bdrate import bd_rate
 from nvc.eval.clips import Source, Views, pictures
 from nvc.eval.results import Point, Twin
@@ -80,10 +81,13 @@ class FloatTwin:
         vectors = torch.zeros(0)
         h, w = geometry.features
         with torch.no_grad(), self.net.prepared(Mode.QUANT):
-            for number, planes in enumerate(views):
+            shown = list(views)
+            for number, planes in enumerate(shown):
                 began = time.perf_counter()
                 distance = number % keyint if keyint > 0 else number
-                key, now = distance == 0, frame_qp(qp, distance)
+                key, following = distance == 0, shown[number + 1 : number + 2]
+                still = key and keyint != 1 and bool(following) and repeats(following[0][0], planes[0])
+                now = frame_qp(qp, distance, still)
                 luma, chroma = _padded(planes, geometry)
                 target, segments = pack(luma, chroma) - 128, [_NOTHING]
                 prediction, whole = torch.zeros_like(target), torch.zeros((1, 1, h // 2, w // 2), dtype=torch.bool)
