@@ -1,6 +1,8 @@
 """Which kernels one frame runs, how often and at which cases: recorded while sessions code a picture on the CPU."""
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,12 +12,20 @@ from nvc.models.config import CONFIGS
 from nvc.models.lowdelay import LowDelay
 from nvc.models.weights import Model
 from nvc.profile import calls
-from nvc.profile.calls import Picture
+from nvc.profile.calls import BESIDE, Call, Picture
 from nvc.testing import splitmix64
 
 QP = 32
 CODERS = frozenset({"rans_decode", "rans_encode"})
 Calls = Counter[tuple[str, Case]]  # (kernel, case): how often
+
+
+class Frame(NamedTuple):
+    """What a frame runs. An encoder's graph has a branch, which begins and ends with the reconstruction."""
+
+    calls: Calls  # all
+    branch: Calls  # of these: coding the symbols
+    line: Calls  # of these: reconstructing
 
 
 def picture(width: int, height: int, number: int) -> Picture:
@@ -39,14 +49,21 @@ def blank(preset: str) -> Model:
     return Model(network.eval(), bytes(32), {})
 
 
-def frame_calls(width: int, height: int, preset: str = "fast") -> dict[str, Calls]:
+def frame_calls(width: int, height: int, preset: str = "fast") -> dict[str, Frame]:
     """Kernel calls of one inter frame at QP 32 for `encode` and `decode`, with `fast` at about 0.03 bit a pixel. There
     are no weights for `main`: its kernels are those of a blank network, and what is coded is what `fast` codes."""
     pictures = [picture(width, height, number) for number in range(3)]  # the second still mends what a keyframe lacks
-    encode, decode = ([call[:2] for call in work] for work in calls.frame_calls(pictures, QP))
-    found = {"decode": decode, "encode": encode}
+    encode, decode = calls.frame_calls(pictures, QP)
     if preset != "fast":
+        coders = [[call for call in work if call.kernel in CODERS] for work in (encode, decode)]
         works = calls.frame_calls(pictures, QP, model=blank(preset))
-        for (work, fast), now in zip(found.items(), reversed(works), strict=True):
-            found[work] = [call[:2] for call in now if call.kernel not in CODERS] + [c for c in fast if c[0] in CODERS]
-    return {work: Counter(found) for work, found in found.items()}
+        encode, decode = (
+            [call for call in work if call.kernel not in CODERS] + of_fast
+            for work, of_fast in zip(works, coders, strict=True)
+        )
+    branch, line = (_count(call for call in encode if call.stage == stage) for stage in (BESIDE, "synthesise"))
+    return {"decode": Frame(_count(decode), Calls(), Calls()), "encode": Frame(_count(encode), branch, line)}
+
+
+def _count(found: Iterable[Call]) -> Calls:
+    return Counter(call[:2] for call in found)

@@ -7,8 +7,8 @@ import triton
 
 from nvc.kernels import TABLE
 from profiling.compile import ARCHS, ROOT, Compiled, Point, bench_points, compile_points
-from profiling.frame import QP, Calls, frame_calls
-from profiling.model import GAP, predict
+from profiling.frame import QP, Frame, frame_calls
+from profiling.model import GAP, Prediction, hidden, predict
 from profiling.roofs import H200
 
 PAGE = ROOT / "docs" / "KERNELS.md"
@@ -37,7 +37,7 @@ sessions coded an inter frame of a synthetic clip at QP {qp}; the number of symb
 no weights for preset `main`: it is charged with the symbols of `fast`.
 """
 
-Frames = dict[str, dict[str, Calls]]  # by preset and size, then by `decode` and `encode`
+Frames = dict[str, dict[str, Frame]]  # by preset and size, then by `decode` and `encode`
 
 
 def compiler() -> str:
@@ -47,7 +47,7 @@ def compiler() -> str:
 
 def frame_points(frames: Frames) -> list[Point]:
     """What the frames run, each point once."""
-    return sorted({point for works in frames.values() for calls in works.values() for point in calls})
+    return sorted({point for works in frames.values() for frame in works.values() for point in frame.calls})
 
 
 def row(*cells: object) -> str:
@@ -75,25 +75,26 @@ def compiled_table(compiled: list[Compiled]) -> list[str]:
     return lines
 
 
-def frame_table(calls: Calls, compiled: list[Compiled]) -> list[str]:
+def frame_table(frame: Frame, compiled: list[Compiled]) -> list[str]:
     """One row for each kernel and case of a frame, the most expensive first, and the sum in words."""
     bounds = ("memory", "cache", "product", "issue", "chain")
     lines = [row("kernel", "case", "calls", "launches", "programs", "waves", *bounds, "time", "limit", "all calls")]
     lines.append(row("---", "---", *["---:"] * (5 + len(bounds)), "---", "---:"))
-    rows, launches, seconds = [], 0, 0.0
-    for (kernel, case), count in calls.items():
+    rows, launches, predictions = [], 0, dict[Point, Prediction]()
+    for (kernel, case), count in frame.calls.items():
         p = predict([c for c in compiled if (c.kernel, c.case, c.arch) == (kernel, case, 90)], H200)
-        launches, seconds = launches + count * p.launches, seconds + count * p.seconds
-        us = [f"{p.bounds[b] * 1e6:.1f}" for b in bounds]
-        cells = kernel, shape(case), count, p.launches, p.programs, f"{p.waves:.2f}", *us
+        predictions[kernel, case], launches = p, launches + count * p.launches
+        parts = [f"{p.bounds[b] * 1e6:.1f}" for b in bounds]
+        cells = kernel, shape(case), count, p.launches, p.programs, f"{p.waves:.2f}", *parts
         rows.append(
             (-count * p.seconds, row(*cells, f"{p.seconds * 1e6:.1f}", p.limit, f"{count * p.seconds * 1e6:.1f}"))
         )
-    gaps = launches * GAP
     lines += [line for _, line in sorted(rows)] + [""]
-    lines.append(
-        f"{calls.total()} calls, {launches} launches: {seconds * 1e6:.0f} us, and {gaps * 1e6:.0f} us of gaps."
-    )
+    seconds, gaps = 1e6 * sum(-time for time, _ in rows), 1e6 * GAP * launches
+    words = f"{frame.calls.total()} calls, {launches} launches: {seconds:.0f} us, and {gaps:.0f} us of gaps."
+    if beside := 1e6 * sum(hidden(frame, predictions).values()):
+        words += f" Entropy coding, {beside:.0f} us of them, goes on beside the reconstruction."
+    lines.append(words)
     return lines
 
 
@@ -108,9 +109,9 @@ def document(compiled: list[Compiled], frames: Frames) -> str:
         "int8": roof.int8 / 1e12,
     }
     lines = [HEAD.format(compiler=compiler()), *compiled_table(compiled), PREDICTED.format(qp=QP, **rates).rstrip()]
-    for frame, works in frames.items():
-        for work, calls in works.items():
-            lines += ["", f"### {frame}, {work}", "", *frame_table(calls, compiled)]
+    for name, works in frames.items():
+        for work, frame in works.items():
+            lines += ["", f"### {name}, {work}", "", *frame_table(frame, compiled)]
     return "\n".join(lines) + "\n"
 
 

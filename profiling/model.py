@@ -9,10 +9,11 @@
 
 The largest is the time of a kernel, and its name is what limits it. `product` and `issue` grow by what the last wave of
 programs leaves idle. The bounds are taken one by one: overlap is perfect here, and latency, bank conflicts and misses
-cost nothing, so measured times are longer. Between two launches a graph adds GAP.
+cost nothing, so measured times are longer. Between two launches a graph adds GAP. What a graph's branch hides is said
+in `hidden`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,8 @@ import torch
 from nvc.kernels import TABLE
 from nvc.kernels._rans import phases, turns
 from nvc.kernels._table import Case
-from profiling.compile import Compiled, Zeros
+from profiling.compile import Compiled, Point, Zeros
+from profiling.frame import Frame
 from profiling.roofs import Roof
 
 GAP = 2e-6  # seconds from one launch to the next inside a CUDA graph
@@ -111,6 +113,14 @@ BUSY = {("motion_search", "whole"): (1 + 0.67) / 2}
 # pixels along the grid's first axis and output channels along the second; elsewhere channels are along the third
 FLAT = {"conv1x1_s16", "conv1x1_u8", "latent_s16", "prior_head"}
 
+# pictures with the channels of the output: a share of these channels reads a part of its own
+OWN = {
+    "dequant_s16": {"q", "mean"},
+    "latent_s16": {"res"},
+    "quantise": {"y", "mean", "index"},
+    "refine_mean": {"mean"},
+}
+
 
 def read_again(launch: Compiled) -> int:
     """Bytes that programs read although another one has read them: tables by every tile, pictures by every share of
@@ -122,13 +132,13 @@ def read_again(launch: Compiled) -> int:
         rows = {n: v.shape[0] if n.startswith(("bias", "mult", "ginv")) else 1 for n, v in operands.items()}
         return {n: v.nbytes // rows[n] for n, v in operands.items()}
 
-    case = launch.case
+    case, shares = launch.case, launch.grid[1 if launch.kernel in FLAT else 2]
     small, large = sizes(case), sizes((2 * case[0], *case[1:]))  # what does not grow with the picture is a table
-    tables = sum(size for name, size in small.items() if size == large[name])
-    shares = launch.grid[1 if launch.kernel in FLAT else 2]
-    pictures = (shares - 1) * (sum(small.values()) - tables)
+    readers = dict.fromkeys(OWN.get(launch.kernel, ()), 1)
     if launch.kernel == "latent_up_s16":  # a share is one of four positions too, and each has its own part of ctx
-        pictures -= (shares - shares // 4) * small["ctx"]
+        readers["ctx"] = shares // 4
+    tables = sum(size for name, size in small.items() if size == large[name])
+    pictures = sum(size * (readers.get(n, shares) - 1) for n, size in small.items() if size != large[n])
     loop = LOOPS.get((launch.kernel, launch.jit))
     programs = 1 if loop and loop.alone else launch.programs // shares  # the others of such a grid read no table
     return (programs - 1) * tables + pictures
@@ -175,3 +185,12 @@ def predict(launches: Sequence[Compiled], roof: Roof) -> Prediction:
     return Prediction(
         bounds, len(launches), largest.programs, largest.programs / roof.multiprocessors / resident(largest)
     )
+
+
+def hidden(frame: Frame, predictions: Mapping[Point, Prediction]) -> dict[Point, float]:
+    """Seconds of a frame's calls that pass beside others. Of the branch only kernels that wait for their own chain
+    leave the card to the line, but for a few multiprocessors; all others are taken to have their turn."""
+    waiting = {p: n * predictions[p].seconds for p, n in frame.branch.items() if predictions[p].limit == "chain"}
+    line = sum(n * predictions[p].seconds for p, n in frame.line.items())
+    share = min(1.0, line / sum(waiting.values())) if waiting else 0.0
+    return {point: share * seconds for point, seconds in waiting.items()}

@@ -51,7 +51,7 @@ def _bars(axes: Axes, costs: list[FrameCost], colours: dict[str, tuple[float, ..
         labels.append(f"{cost.size}\n{cost.work}")
         parts = Counter[str]()
         for item in cost.items:
-            parts[item.kernel if item.kernel in colours else "others"] += item.model or item.roof
+            parts[item.kernel if item.kernel in colours else "others"] += (item.model or item.roof) - item.hidden
         parts["launches"] = cost.gap * cost.total("launches")
         left = 0.0
         for name in (*colours, "others", "launches"):

@@ -8,8 +8,9 @@ or CPU, measured by copies and a matrix product.
 
 Three speeds are told, none of them measured. *roof*: every kernel alone at the ceilings, no time between kernels; no
 implementation of these kernels is faster. *launches*: the same, and what a CUDA graph adds for every launch. *model*:
-the time that the compiled code should need, `profiling/model.py`, and the launches; it compiles for compute capability
-9.0, and is left out on a CPU. Shapes and calls are those of an inter frame of a made-up clip at QP 32.
+the time that the compiled code should need, `profiling/model.py`, and the launches, less what an encoder's entropy
+coder does beside the reconstruction; it compiles for compute capability 9.0, and is left out on a CPU. Shapes and calls
+are those of an inter frame of a made-up clip at QP 32.
 """
 
 import argparse
@@ -27,8 +28,8 @@ from nvc.kernels import TABLE
 from nvc.models.config import CONFIGS
 from nvc.profile.ceilings import Ceilings, measure
 from profiling.compile import Compiled, Point, compile_points
-from profiling.frame import Calls, frame_calls
-from profiling.model import GAP, predict
+from profiling.frame import Frame, frame_calls
+from profiling.model import GAP, Prediction, hidden, predict
 from profiling.roofs import H200, Roof
 
 
@@ -44,6 +45,7 @@ class Item:
     macs: int
     roof: float
     model: float | None
+    hidden: float  # seconds of `model` beside other kernels
 
 
 @dataclass(frozen=True)
@@ -62,34 +64,35 @@ class FrameCost:
     def seconds(self, name: str) -> float:
         """Time of a frame: `roof`, or `launches` or `model` with the gaps between launches."""
         gaps = self.gap * self.total("launches")
-        return {"roof": 0.0, "launches": gaps, "model": gaps}[name] + self.total("model" if name == "model" else "roof")
+        if name == "model":
+            return gaps + self.total("model") - self.total("hidden")
+        return {"roof": 0.0, "launches": gaps}[name] + self.total("roof")
 
 
-def items(calls: Calls, ceilings: Ceilings, compiled: Mapping[Point, list[Compiled]]) -> list[Item]:
+def items(frame: Frame, ceilings: Ceilings, compiled: Mapping[Point, list[Compiled]]) -> list[Item]:
     """What a frame runs, the most expensive first. Without compiled code a call is one launch."""
-    found = []
-    for (kernel, case), count in calls.items():
-        cost = TABLE[kernel].cost(case)
-        launches, model = 1, None
-        if (kernel, case) in compiled:
-            assert isinstance(ceilings, Roof)
-            prediction = predict(compiled[kernel, case], ceilings)
-            launches, model = prediction.launches, count * prediction.seconds
-        roof = count * ceilings.seconds(cost)
-        found.append(Item(kernel, case, count, count * launches, count * cost.bytes, count * cost.macs, roof, model))
+    predictions, found = dict[Point, Prediction](), []
+    if isinstance(ceilings, Roof):
+        predictions = {point: predict(compiled[point], ceilings) for point in frame.calls}
+    beside = hidden(frame, predictions) if predictions else {}
+    for point, count in frame.calls.items():
+        cost, prediction = TABLE[point[0]].cost(point[1]), predictions.get(point)
+        launches, model = (prediction.launches, count * prediction.seconds) if prediction else (1, None)
+        totals = count * launches, count * cost.bytes, count * cost.macs, count * ceilings.seconds(cost)
+        found.append(Item(*point, count, *totals, model, beside.get(point, 0.0)))
     return sorted(found, key=lambda item: -(item.model or item.roof))
 
 
 def frames(sizes: Mapping[str, tuple[int, int]], ceilings: Ceilings, preset: str) -> list[FrameCost]:
     """Encoding and decoding at every size; with a model where the ceilings are a GPU's."""
-    calls = {(size, work): c for size, shape in sizes.items() for work, c in frame_calls(*shape, preset).items()}
+    found = {(size, work): f for size, shape in sizes.items() for work, f in frame_calls(*shape, preset).items()}
     compiled: dict[Point, list[Compiled]] = {}
     if isinstance(ceilings, Roof):
-        points = sorted({point for counter in calls.values() for point in counter})
+        points = sorted({point for frame in found.values() for point in frame.calls})
         for done in compile_points({90: points}):
             compiled.setdefault((done.kernel, done.case), []).append(done)
     gap = GAP if compiled else 0.0
-    return [FrameCost(size, work, items(c, ceilings, compiled), gap) for (size, work), c in calls.items()]
+    return [FrameCost(size, work, items(f, ceilings, compiled), gap) for (size, work), f in found.items()]
 
 
 def ceilings_of(device: str, measured: bool) -> tuple[str, Ceilings]:

@@ -8,9 +8,9 @@ import torch
 from nvc.kernels import TABLE
 from profiling.compile import GEMMS, bench_points, compile_points
 from profiling.driver import OnlyLaunches
-from profiling.frame import frame_calls
+from profiling.frame import Calls, Frame, frame_calls
 from profiling.kernels import FRAMES, PAGE, compiler, document, frame_points
-from profiling.model import LOOPS, resident
+from profiling.model import LOOPS, Prediction, hidden, resident
 
 ARCHS = (80, 90)  # the other targets take their time: `make kernels` compiles for all
 SHARED = 99 << 10  # bytes of a program: what the smallest of all targets has
@@ -59,6 +59,26 @@ def test_the_loops_of_the_model_are_those_of_the_code(compiled, frames):
     points = set(frame_points(frames))
     looping = {(c.kernel, c.jit) for c in compiled if c.looped and c.arch == 90 and (c.kernel, c.case) in points}
     assert looping == set(LOOPS)
+
+
+def prediction(limit, seconds):
+    return Prediction({"issue": 0.0, limit: seconds}, 1, 1, 1.0)
+
+
+@pytest.mark.parametrize(("line", "seconds"), [(8.0, 3.0), (2.0, 2.0), (0.0, 0.0)])
+def test_a_coder_is_hidden_behind_what_it_goes_on_beside(line, seconds):
+    coder, filling, other = ("coder", (1,)), ("filling", (1,)), ("other", (1,))
+    frame = Frame(Calls([coder, filling, other, other, coder]), Calls([coder, filling]), Calls([other, other]))
+    each = {coder: prediction("chain", 3.0), filling: prediction("issue", 5.0), other: prediction("cache", line / 2)}
+    assert hidden(frame, each) == {coder: seconds}
+
+
+def test_only_an_encoder_hides_its_coder(frames):
+    for works in frames.values():
+        assert {name for name, _ in works["encode"].branch} == {"mv_residual", "choose_rows", "compact", "rans_encode"}
+        assert {"recon_u8", "block_s16"} <= {name for name, _ in works["encode"].line}
+        assert works["encode"].calls > works["encode"].branch + works["encode"].line
+        assert not works["decode"].branch
 
 
 @pytest.mark.parametrize(

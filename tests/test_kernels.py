@@ -152,11 +152,19 @@ def test_block_may_write_over_its_stream(case, implementation, pytestconfig):
     assert torch.equal(args["x"].cpu(), want)
 
 
+def large_tiles():
+    cases = {name: TABLE[name].cases for name in ("down2_s16", "down2_s8", "down2_u8", "up2_u8")}
+    cases["block_s16"] = (10, 20, 38, 5), (9, 17, 128, 64), (10, 20, 130, 5), (9, 17, 256, 0)
+    cases["compact"] = (2048, 5, 0), (9000, 31, 1), (4 * 4096, 31, 1), (20000, 5, 0), (20000, 63, 1)
+    cases["scatter"] = (2048, 5), (9000, 31), (4 * 4096, 31), (20000, 5), (20000, 63)
+    return [pytest.param(TABLE[n], c, id=f"{n}-{'x'.join(map(str, c))}") for n, cs in cases.items() for c in cs]
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("case", [(10, 20, 38, 5), (9, 17, 128, 64), (10, 20, 130, 5), (9, 17, 256, 0)], ids=str)
-def test_block_in_tiles_of_large_pictures(case, pattern, pytestconfig, monkeypatch):
-    monkeypatch.setattr(gpu.block_s16, "MULTIPROCESSORS", 1)
-    kernel = TABLE["block_s16"]
+@pytest.mark.parametrize(("kernel", "case"), large_tiles())
+def test_tiles_of_large_pictures(kernel, case, pattern, pytestconfig, monkeypatch):
+    for module in (gpu._rank, gpu._tile, gpu.block_s16):
+        monkeypatch.setattr(module, "MULTIPROCESSORS", 1)
     args = kernel.make(case, Fill(pattern, pytestconfig.getoption("--seed")))
     check(kernel.launch, args, kernel.reference(**args), pytestconfig.device)
 

@@ -104,6 +104,6 @@ compact = Kernel(
     launch=launch,
     make=make,
     cases=((1000, 31, 1), (1000, 5, 0), (1, 0, 1), (0, 0, 1), (129, -1, 0), (4096, 63, 1)),
-    bench_cases=((23 * 40 * 256, 5, 0), (68 * 120 * 256, 5, 0), (68 * 120 * 256, 5, 1)),
+    bench_cases=((45 * 80 * 320, 5, 0), (68 * 120 * 320, 5, 0), (68 * 120 * 320, 5, 1)),
     cost=lambda case: Cost(bytes=case[0] * (6 if case[2] else 2), macs=0),
 )

@@ -77,6 +77,6 @@ scatter = Kernel(
     launch=launch,
     make=make,
     cases=((1000, 31), (1000, 5), (1, 0), (0, 0), (129, -1), (4096, 63)),
-    bench_cases=((23 * 40 * 128, 5), (68 * 120 * 128, 5)),
+    bench_cases=((45 * 80 * 320, 5), (68 * 120 * 320, 5)),
     cost=lambda case: Cost(bytes=case[0] * 5, macs=0),
 )
