@@ -21,6 +21,7 @@ import torch
 from nvc.kernels import TABLE
 from nvc.kernels._rans import phases, turns
 from nvc.kernels._table import Case
+from nvc.kernels.gpu._dot import MAX_BEGUN
 from profiling.compile import Compiled, Point, Zeros
 from profiling.frame import Frame
 from profiling.roofs import Roof
@@ -112,6 +113,8 @@ BUSY = {("motion_search", "whole"): (1 + 0.67) / 2}
 
 # pixels along the grid's first axis and output channels along the second; elsewhere channels are along the third
 FLAT = {"conv1x1_s16", "conv1x1_u8", "latent_s16", "prior_head"}
+NEXT = "_conv1x1_u8"  # the Triton function of a next layer in a launch of its own,
+STEPS = {"conv1x1_s16": 1, "down2_s16": 2}  # which these kernels can have; pixels from one of their results to the next
 
 # pictures with the channels of the output: a share of these channels reads a part of its own
 OWN = {
@@ -122,22 +125,30 @@ OWN = {
 }
 
 
+def _read(launch: Compiled, case: Case) -> dict[str, int]:
+    """Bytes of what all programs of a launch read between them, by name."""
+    operands = {n: v for n, v in TABLE[launch.kernel].make(case, Zeros()).items() if isinstance(v, torch.Tensor)}
+    step = STEPS.get(launch.kernel)
+    if step and "w_next" in operands and len(operands["w"]) > MAX_BEGUN:  # the next reads its results
+        second, (height, width, _) = launch.jit == NEXT, operands["x"].shape
+        shape = -(-height // step), -(-width // step), len(operands["w"])
+        operands = {n: v for n, v in operands.items() if n.endswith("_next") == second}
+        operands |= {"results": torch.empty(shape, dtype=torch.int16)} if second else {}
+    # of a table with a row for every QP one row is read
+    rows = {n: v.shape[0] if n.startswith(("bias", "mult", "ginv")) else 1 for n, v in operands.items()}
+    return {n: v.nbytes // rows[n] for n, v in operands.items()}
+
+
 def read_again(launch: Compiled) -> int:
     """Bytes that programs read although another one has read them: tables by every tile, pictures by every share of
     the output channels."""
-
-    def sizes(case: Case) -> dict[str, int]:
-        operands = {n: v for n, v in TABLE[launch.kernel].make(case, Zeros()).items() if isinstance(v, torch.Tensor)}
-        # of a table with a row for every QP one row is read
-        rows = {n: v.shape[0] if n.startswith(("bias", "mult", "ginv")) else 1 for n, v in operands.items()}
-        return {n: v.nbytes // rows[n] for n, v in operands.items()}
-
-    case, shares = launch.case, launch.grid[1 if launch.kernel in FLAT else 2]
-    small, large = sizes(case), sizes((2 * case[0], *case[1:]))  # what does not grow with the picture is a table
+    case, shares = launch.case, launch.grid[1 if launch.kernel in FLAT or launch.jit == NEXT else 2]
+    small, large = _read(launch, case), _read(launch, (2 * case[0], *case[1:]))
     readers = dict.fromkeys(OWN.get(launch.kernel, ()), 1)
     if launch.kernel == "latent_up_s16":  # a share is one of four positions too, and each has its own part of ctx
         readers["ctx"] = shares // 4
-    tables = sum(size for name, size in small.items() if size == large[name])
+    readers["results"] = shares + 1  # a kernel's cost counts that they are written, not that they are read
+    tables = sum(size for name, size in small.items() if size == large[name])  # what does not grow with the picture
     pictures = sum(size * (readers.get(n, shares) - 1) for n, size in small.items() if size != large[n])
     loop = LOOPS.get((launch.kernel, launch.jit))
     programs = 1 if loop and loop.alone else launch.programs // shares  # the others of such a grid read no table

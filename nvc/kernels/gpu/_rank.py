@@ -1,12 +1,12 @@
 """Prefix sums over `index > skip` for compact and scatter: the one dependency that spans the whole grid.
 
 Two launches: the first writes how many elements of each chunk are coded, then every program of the second adds up the
-counts of the chunks before its own (at 1080p 510 of them, 2 KB from L2) and ranks its chunk with a scan. A single
-launch that counts everything before a chunk again would have its last program read the whole index, 1 MB through one
+counts of the chunks before its own (at 1080p 638 of them, 3 KB from L2) and ranks its chunk with a scan. A single
+launch that counts everything before a chunk again would have its last program read the whole index, 3 MB through one
 multiprocessor: more than 10 us, against about 2 us for a launch. The counts are the only scratch: one int32 a chunk.
 
-Chunk: 16 bytes of index a thread, or 4 bytes where so few programs would leave multiprocessors idle. The more elements,
-the more threads share a chunk, as every program reads all counts: at 4K 1266 of them instead of 5063.
+Chunk: 16 bytes of index a thread, or 4 bytes where so few programs would leave multiprocessors idle. Eight warps where
+there are plenty: every program reads all counts, and with twice the threads these are half as many.
 """
 
 import torch

@@ -3,7 +3,7 @@
 So the upsampling is the addresses of what it loads and stores. 1080p, K = 320, C = N = 128: 8 x 17 tiles x 4
 positions, 4 programs on each of 132 multiprocessors; 22 MB from HBM (5 us) for 98 KMAC a position (3.2 GMAC: 4.3 us at
 1500 TOP/s). The latents are read four times, from L2. Eight warps hold two accumulators of 128 channels; half as many
-channels and warps would read everything but the weights twice as often, 49 MB more.
+channels and warps would read everything but the weights twice as often, 29 MB more.
 """
 
 import triton
