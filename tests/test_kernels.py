@@ -153,10 +153,10 @@ def test_block_may_write_over_its_stream(case, implementation, pytestconfig):
 
 
 def large_tiles():
-    cases = {name: TABLE[name].cases for name in ("down2_s16", "down2_s8", "down2_u8", "up2_u8")}
+    cases = {name: TABLE[name].cases[-3:-1] for name in ("down2_s16", "down2_s8", "down2_u8", "up2_u8")}
     cases["block_s16"] = (10, 20, 38, 5), (9, 17, 128, 64), (10, 20, 130, 5), (9, 17, 256, 0)
-    cases["compact"] = (2048, 5, 0), (9000, 31, 1), (4 * 4096, 31, 1), (20000, 5, 0), (20000, 63, 1)
-    cases["scatter"] = (2048, 5), (9000, 31), (4 * 4096, 31), (20000, 5), (20000, 63)
+    cases["compact"] = (9000, 31, 1), (20000, 5, 0)
+    cases["scatter"] = (9000, 31), (20000, 5)
     return [pytest.param(TABLE[n], c, id=f"{n}-{'x'.join(map(str, c))}") for n, cs in cases.items() for c in cs]
 
 
