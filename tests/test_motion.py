@@ -28,7 +28,7 @@ def texture(h, w, seed=0):
 
 
 def search(cur, ref, rate=16):
-    return motion_search(cur, ref, torch.tensor([rate], dtype=torch.int32))
+    return motion_search(cur, ref, torch.tensor([rate], dtype=torch.int32))[0]
 
 
 def flat_chroma(y):
@@ -82,13 +82,11 @@ def test_a_large_object_that_moves_far_is_found():
     assert (mv[5:11, 1:17] == torch.tensor([-280, 360])).all()
 
 
-def vector_bits(mv):
-    """What the search counts as the bits of a field: the lengths of its differences."""
-    return int(
-        (
-            mv_residual(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8)).int().abs()[..., None] >> torch.arange(13) > 0
-        ).sum()
-    )
+def vector_bits(cur, ref, rate):
+    """What the search counts as the bits of the field it finds: the lengths of its differences."""
+    mv, precision = motion_search(cur, ref, torch.tensor([rate], dtype=torch.int32))
+    coded = mv_residual(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8), precision)
+    return int((coded.int().abs()[..., None] >> torch.arange(13) > 0).sum())
 
 
 def test_high_rates_give_fields_of_fewer_bits():
@@ -97,9 +95,19 @@ def test_high_rates_give_fields_of_fewer_bits():
     for seed in range(1, 13):
         cur = moved(ref, 5, -9).int() + texture(H, W, seed) // 4
         cur = cur.clamp(0, 255).to(torch.uint8)
-        bits += torch.tensor([vector_bits(search(cur, ref, rate)) for rate in (0, 2**8, 2**16)])
+        bits += torch.tensor([vector_bits(cur, ref, rate) for rate in (0, 2**8, 2**16)])
     assert bits[1] < 0.7 * bits[0]
     assert bits[2] < 0.9 * bits[1]
+
+
+def test_vectors_are_as_fine_as_they_are_worth():
+    """Of the same motion by 1/4, 1/2 or 1 pel as many precisions as there are, the finest where bits are cheap."""
+    ref, taken = texture(H, W), []
+    for dy, dx, rate in ((5, -9, 0), (2, 10, 64), (20, -8, 64), (5, -9, 2**14)):
+        mv, precision = motion_search(moved(ref, dy, dx), ref, torch.tensor([rate], dtype=torch.int32))
+        assert (mv & (1 << int(precision)) - 1 == 0).all()
+        taken.append(int(precision))
+    assert taken == [0, 1, 2, 2]
 
 
 def test_vectors_stay_within_64_pixels_of_the_picture():
@@ -126,10 +134,10 @@ def test_the_first_displacements_are_tried(planes, pytestconfig):
     cur, ref, block = planes
     rate = torch.zeros(1, dtype=torch.int32)
     want = motion_search.reference(cur, ref, rate)
-    assert block is None or want[block].tolist() == [-320, 0]
-    assert torch.equal(motion_search.cpu(cur, ref, rate), want)
-    operands = (operand.to(pytestconfig.device) for operand in (cur, ref, rate))
-    assert torch.equal(motion_search.launch(*operands).cpu(), want)
+    assert block is None or want[0][block].tolist() == [-320, 0]
+    assert all(map(torch.equal, motion_search.cpu(cur, ref, rate), want))
+    launched = motion_search.launch(*(operand.to(pytestconfig.device) for operand in (cur, ref, rate)))
+    assert all(map(torch.equal, (t.cpu() for t in launched), want))
 
 
 def test_search_is_the_same_in_rows_of_threads():
@@ -142,24 +150,30 @@ def test_search_is_the_same_in_rows_of_threads():
     assert torch.equal(*results)
 
 
+def precise(precision):
+    return torch.tensor([precision], dtype=torch.int32)
+
+
+@pytest.mark.parametrize("precision", [0, 1, 2])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 2), (13, 21)])
-def test_restore_inverts_residual(shape):
+def test_restore_inverts_residual(shape, precision):
     bh, bw = shape
     raw = splitmix64(bh * bw * 2, 5) % np.uint64(4095)
     mv = torch.from_numpy(raw.astype(np.int16) - np.int16(2047)).reshape(bh, bw, 2)
+    mv = (mv >> precision << precision).clamp(min=-2044 if precision else -2047)
     overlap = torch.from_numpy((splitmix64(bh * bw, 6) & np.uint64(255)).astype(np.uint8)).reshape(bh, bw)
-    residual = mv_residual(mv, overlap)
-    assert residual.abs().max() < 2**13
-    for got, want in zip(mv_restore(residual), (mv, overlap), strict=True):
+    residual = mv_residual(mv, overlap, precise(precision))
+    assert residual.abs().max() < 2 ** (13 - precision)
+    for got, want in zip(mv_restore(residual, precise(precision)), (mv, overlap), strict=True):
         assert torch.equal(got, want)
 
 
 def test_uniform_motion_costs_one_residual():
     mv = torch.tensor([12, -7], dtype=torch.int16).expand(5, 6, 2).contiguous()
-    residual = mv_residual(mv, torch.zeros((5, 6), dtype=torch.uint8))
+    residual = mv_residual(mv, torch.zeros((5, 6), dtype=torch.uint8), precise(0))
     assert residual[:, 1:].abs().sum() == 0
     assert residual[0, 0].tolist() == [12, -7, 0]
-    assert torch.equal(mv_restore(residual)[0], mv)
+    assert torch.equal(mv_restore(residual, precise(0))[0], mv)
 
 
 def test_zero_vectors_pack_the_reference():
@@ -206,11 +220,15 @@ def test_bad_arguments_raise():
     with pytest.raises(ValueError, match=r"overlap is torch.int8 \(2, 2\)"):
         motion_compensate(y, c, c, mv, overlap.char())
     with pytest.raises(ValueError, match="int16"):
-        mv_residual(mv.int(), overlap)
+        mv_residual(mv.int(), overlap, precise(0))
     with pytest.raises(ValueError, match=r"overlap is torch.uint8 \(1, 2\)"):
-        mv_residual(mv, overlap[:1])
+        mv_residual(mv, overlap[:1], precise(0))
+    with pytest.raises(ValueError, match=r"precision must be int32 \[1\], not torch.int64 \(1,\)"):
+        mv_residual(mv, overlap, precise(0).long())
     with pytest.raises(ValueError, match="int16"):
-        mv_restore(mv)
+        mv_restore(mv, precise(0))
+    with pytest.raises(ValueError, match=r"precision must be int32 \[1\], not torch.int32 \(2,\)"):
+        mv_restore(torch.zeros((2, 2, 3), dtype=torch.int16), torch.zeros(2, dtype=torch.int32))
 
 
 @pytest.mark.parametrize("offset", [1, 2, 3])
@@ -225,24 +243,25 @@ def test_planes_that_begin_within_a_word_are_refused_on_a_gpu(offset):
 
 
 @triton.jit
-def _every_offer(mv_ptr, out_ptr, H, W, FIRST: tl.constexpr):
+def _every_offer(mv_ptr, out_ptr, precision, H, W, FIRST: tl.constexpr):
     i, j = tl.program_id(1), tl.program_id(0) + tl.zeros((1, 1), tl.int32)
-    dy, dx = _offers(mv_ptr, i, j, (i < (H >> 4)) & (j < (W >> 4)), H, W, FIRST)
+    dy, dx = _offers(mv_ptr, i, j, (i < (H >> 4)) & (j < (W >> 4)), precision, H, W, FIRST)
     at = out_ptr + ((i * (W >> 4) + j) * 8 + tl.arange(0, 8)[None, :]) * 2
     tl.store(at, dy.to(tl.int16))
     tl.store(at + 1, dx.to(tl.int16))
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
+@pytest.mark.parametrize("precision", [0, 1, 2])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2), (5, 6)])
-def test_settling_vectors_are_offered_the_same(size, first, pytestconfig):
+def test_settling_vectors_are_offered_the_same(size, precision, first, pytestconfig):
     """Where candidates differ the choice seldom does: the cases of the sweep would not show it."""
     (h, w), rng = size, np.random.default_rng(pytestconfig.getoption("--seed"))
     mv = rng.integers(-500, 500, (h, w, 2), np.int16)
     want = np.empty((h, w, 8, 2), np.int64)
     for i, j in np.ndindex(h, w):
-        offer(mv, i, j, first, want[i, j])
+        offer(mv, i, j, precision, first, want[i, j])
         want[i, j] = [(reach(vy, 16 * i, 16 * h), reach(vx, 16 * j, 16 * w)) for vy, vx in want[i, j]]
     found = torch.empty((h, w, 8, 2), dtype=torch.int16, device=pytestconfig.device)
-    _every_offer[(w, h)](torch.from_numpy(mv).to(found.device), found, 16 * h, 16 * w, FIRST=first)
+    _every_offer[(w, h)](torch.from_numpy(mv).to(found.device), found, precision, 16 * h, 16 * w, FIRST=first)
     assert np.array_equal(found.cpu().numpy(), want)

@@ -91,7 +91,7 @@ def test_tools_see_domain_names_and_nesting(monkeypatch):
         def pop_range(self):
             seen.append("pop")
 
-    kernel, operands = TABLE["mv_residual"], TABLE["mv_residual"].make((2, 2), Fill("zero", 0))
+    kernel, operands = TABLE["mv_residual"], TABLE["mv_residual"].make((2, 2, 0), Fill("zero", 0))
     monkeypatch.setattr(trace, "_DOMAIN", Domain())
     monkeypatch.setattr(trace, "_attributes", trace._attributes.__wrapped__)
     with span("prior"):
@@ -145,14 +145,14 @@ def test_encoder_and_decoder_reconstruct_with_the_same_calls(calls):
 
 def test_calls_beside_the_frame_are_entropy_coding_and_operands_are_kept():
     kernel = TABLE["mv_residual"]
-    operands = kernel.make((2, 2), Fill("uniform", 0))
+    operands = kernel.make((2, 2, 0), Fill("uniform", 0))
     with recorded(keep=True) as found:
         thread = threading.Thread(target=kernel, args=tuple(operands.values()))
         with span("synthesise"):
             thread.start()
             thread.join()
     (call,) = found
-    assert call[:3] == ("mv_residual", (2, 2), BESIDE)
+    assert call[:3] == ("mv_residual", (2, 2, 0), BESIDE)
     kept, original = next(iter(call.operands.values())), next(iter(operands.values()))
     assert torch.equal(kept, original)
     assert kept.data_ptr() != original.data_ptr()

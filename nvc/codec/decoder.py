@@ -44,7 +44,7 @@ class FrameDecoder(Session):
         if len(head.words) > len(self.words):
             raise DamagedStream("The payload of a frame is longer than any encoder writes.")
         row = gain_row(qp, key)
-        numbers = {"n_words": len(head.words), "lanes": head.lanes}
+        numbers = {"precision": head.precision, "n_words": len(head.words), "lanes": head.lanes}
         self.control.set(row, self.hyper_table(row), **numbers, vector_sets=head.vector_sets)
         self.runner.upload(self.control.device, self.control.host)
         self.runner.upload(self.heads, head.heads)
@@ -88,7 +88,7 @@ class FrameDecoder(Session):
             if kind != KEY:
                 vector_rows(self.vectors, self.control.vector_sets, out=table)
                 self._read(table, self._lengths[0], differences, first=True)
-                mv_restore(differences, out=(self.vectors, self.overlap))
+                mv_restore(differences, self.control.precision, out=(self.vectors, self.overlap))
             z = space.s8("z", *z_symbols.shape)
             z_read = self.runner.beside(partial(self._read_hyper, kind, z_rows, z_symbols, z))
         self.predict(kind)

@@ -51,7 +51,8 @@ class FrameEncoder(Session):
         vectors, z, _ = self.lengths
         starts = {kind: [vectors if kind == KEY else 0, vectors, vectors + z, 0] for kind in (KEY, "")}
         self._bounds = {k: torch.tensor(v, dtype=torch.int32, device=self.device) for k, v in starts.items()}
-        self._numbers = self.space("numbers", (3,), torch.int32)
+        self._numbers = self.space("numbers", (4,), torch.int32)  # words, lanes, latents, precision of vectors
+        self.precision = self._numbers[3:]
         share = lane_symbols(geometry.rows * geometry.columns)
         self._by_number = torch.full((1,), -share, dtype=torch.int32, device=self.device)  # lanes by number of symbols
         self._choice, self._contexts = self.space.u8("choice", 3), self.space.u8("contexts", *self.overlap.shape, 3)
@@ -79,9 +80,10 @@ class FrameEncoder(Session):
         """The first of the frames under way."""
         key, fetched = self._under_way.popleft()
         numbers, choice, heads, *planes = fetched.tensors()
-        n_words, lanes, _ = numbers.tolist()
+        n_words, lanes, _, precision = numbers.tolist()
         vertical, horizontal, overlap = (0, 0, 0) if key else choice.tolist()
-        payload = Payload((vertical, horizontal, overlap), lanes, heads, fetched.front(n_words)).pack()
+        sets, precision = (vertical, horizontal, overlap), 0 if key else precision
+        payload = Payload(sets, precision, lanes, heads, fetched.front(n_words)).pack()
         return CodedFrame(payload, (planes[0], planes[1], planes[2]) if planes else None)
 
     def _work(self, kind: str) -> None:
@@ -114,7 +116,7 @@ class FrameEncoder(Session):
             self._luma[:height, width:] = self._luma[:height, width - 1 : width]
             self._luma[height:] = self._luma[height - 1 : height]
             vector_rows(self.vectors, self.control.vector_sets, out=self._contexts)
-            motion_search(self._luma, self.reference[0], self.control.rate, out=self.vectors)
+            motion_search(self._luma, self.reference[0], self.control.rate, out=(self.vectors, self.precision))
 
     def _predict(self) -> None:
         """The prediction that the decoder makes from the overlaps which are chosen with it."""
@@ -124,9 +126,9 @@ class FrameEncoder(Session):
     def _code(self, kind: str, z: Tensor, q: Tensor, index: Tensor) -> None:
         differences, z_symbols, symbols = self.segments(self.symbols)
         table, z_rows, rows = self.segments(self.rows)
-        bounds, (n_words, lanes, count) = self._bounds[KEY if kind == KEY else ""], torch.split(self._numbers, 1)
+        bounds, (n_words, lanes, count, _) = self._bounds[KEY if kind == KEY else ""], torch.split(self._numbers, 1)
         if kind != KEY:
-            mv_residual(self.vectors, self.overlap, out=differences)
+            mv_residual(self.vectors, self.overlap, self.precision, out=differences)
             choose_rows(differences, self._contexts, self._costs, out=(self._choice, table))
         z_symbols.copy_(z)
         z_rows.copy_(self.control.hyper_rows)

@@ -98,9 +98,9 @@ class FloatTwin:
                 else:
                     before = vectors[0]
                     seen = (unpack(recon)[0][:, 0] + 128).round().to(torch.uint8)
-                    vectors, overlap = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
+                    vectors, overlap, precision = search_batch(luma[:, 0].to(torch.uint8), seen, torch.tensor([now]))
                     prediction, whole = compensate(recon, vectors, overlap), (vectors & 3 == 0).all(3)[:, None]
-                    segments = [self._vectors(vectors[0], overlap[0], before)]
+                    segments = [self._vectors(vectors[0], overlap[0], precision[0], before)]
                 row = gain_row(now, key)
                 coded = self.net(target, prediction, whole, memory, torch.tensor([row]), Mode.FLOAT, noise=False)
                 z, symbols, index = (x.permute(0, 2, 3, 1) for x in (coded.z, coded.symbols, _rows(coded.index)))
@@ -113,9 +113,9 @@ class FloatTwin:
                 y, c = ((x + 128).round().to(torch.uint8)[0].numpy() for x in unpack(recon))
                 yield _Frame(size, (y[0], c[0], c[1]), time.perf_counter() - began)
 
-    def _vectors(self, vectors: Tensor, overlap: Tensor, before: Tensor) -> _Segment:
+    def _vectors(self, vectors: Tensor, overlap: Tensor, precision: Tensor, before: Tensor) -> _Segment:
         contexts = vector_rows(before.to(torch.int16), torch.zeros(3, dtype=torch.uint8))
-        differences = mv_residual(vectors.to(torch.int16), overlap)
+        differences = mv_residual(vectors.to(torch.int16), overlap, precision)
         return differences, choose_rows(differences, contexts, self._costs)[1]
 
     def _size(self, segments: list[_Segment], head: Head, lanes: int) -> int:
@@ -125,7 +125,7 @@ class FloatTwin:
         words, count, packed, used = rans_encode(
             symbols.to(torch.int16), rows.to(torch.uint8), bounds.int(), self._cdf, torch.tensor([lanes]).int()
         )
-        payload = Payload((0, 0, 0), int(used), packed, words[: int(count)]).pack()
+        payload = Payload((0, 0, 0), 0, int(used), packed, words[: int(count)]).pack()
         return len(head._replace(size=len(payload)).pack(1)) + CRC.size + len(payload)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 BLOCK = 16
 MV_MAX = 2047  # magnitude of a vector component, in quarter pel
+WHOLE = 2  # the coarsest precision p of a frame, whose vectors are multiples of 2^p
 LUMA = np.array(
     (
         (0, 0, 0, 64, 0, 0, 0, 0),
@@ -46,6 +47,17 @@ def require_plane(name: str, plane: Tensor, multiple: int) -> None:
         raise ValueError(f"{name} must be a uint8 matrix, not {plane.dtype} {tuple(plane.shape)}")
     if not plane.numel() or plane.shape[0] % multiple or plane.shape[1] % multiple:
         raise ValueError(f"{name}: sides {tuple(plane.shape)} must be positive multiples of {multiple}")
+
+
+def require_precision(name: str, precision: Tensor) -> None:
+    """Raises ValueError unless the precision of kernel `name` is int32 [1]."""
+    if precision.dtype != torch.int32 or precision.shape != (1,):
+        raise ValueError(f"{name}: precision must be int32 [1], not {precision.dtype} {tuple(precision.shape)}")
+
+
+def limited(precision: Tensor) -> int:
+    """The precision that a value means: 0 quarter, 1 half, 2 whole pixels."""
+    return min(max(int(precision), 0), WHOLE)
 
 
 def windows(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:

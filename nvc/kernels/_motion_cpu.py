@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from nvc.kernels._motion import JIT, LUMA, MV_MAX, predict
+from nvc.kernels._motion import JIT, LUMA, MV_MAX, WHOLE, predict
 from nvc.kernels._vector_motion import luma_rows, luma_sad, means16, means64, sad16, scan5, scan8
 
 MARGIN = 72  # pixels around the reference: 64 that a vector may reach, 1 of refinement, 4 of interpolation
@@ -96,14 +96,14 @@ def hierarchy(cur16, ref16, cur4, ref4, side, mv, row0, row1):
 
 
 @njit(**JIT)
-def lengths(dy, dx):
-    """Number of bits of |dy| and of |dx| together."""
-    return np.int64(LENGTHS[abs(dy)]) + np.int64(LENGTHS[abs(dx)])
+def lengths(dy, dx, precision):
+    """Number of bits of |dy| and of |dx| together, in units of 2^precision."""
+    return np.int64(LENGTHS[abs(dy) >> precision]) + np.int64(LENGTHS[abs(dx) >> precision])
 
 
 @njit(**JIT)
-def price(dy, dx, rate):
-    return (rate * (2 * lengths(dy, dx) + 2)) >> 4
+def price(dy, dx, rate, precision):
+    return (rate * (2 * lengths(dy, dx, precision) + 2)) >> 4
 
 
 @njit(**JIT)
@@ -152,7 +152,7 @@ def neighbourly(cur, ref, rate, src, src_sad, dst, dst_sad, row0, row1):
             py, px = predict(src, i, j)
             by, bx = np.int64(src[i, j, 0]), np.int64(src[i, j, 1])
             sad = src_sad[i, j]
-            cost = sad + price(by - py, bx - px, rate)
+            cost = sad + price(by - py, bx - px, rate, WHOLE)
             tried[0] = by, bx
             count = 1
             for n in range(-2, 8):
@@ -168,7 +168,7 @@ def neighbourly(cur, ref, rate, src, src_sad, dst, dst_sad, row0, row1):
                     continue
                 tried[count] = vy, vx
                 count += 1
-                bits = price(vy - py, vx - px, rate)
+                bits = price(vy - py, vx - px, rate, WHOLE)
                 if bits >= cost:
                     continue
                 s = sad_at(cur, y, x, ref, vy, vx, tmp)
@@ -189,29 +189,29 @@ def whole(cur, ref, rate, again, src, src_sad, dst, dst_sad, row0, row1):
                 continue
             py, px = predict(src, i, j)
             by, bx, sad = oy, ox, whole_sad(cur, y, x, ref, oy, ox)
-            cost = sad + price(oy - py, ox - px, rate)
+            cost = sad + price(oy - py, ox - px, rate, WHOLE)
             for dy in range(-3, 4):
                 vy = reach(oy + 4 * dy, y, cur.shape[0])
                 for dx in range(-3, 4):
                     vx = reach(ox + 4 * dx, x, cur.shape[1])
                     s = whole_sad(cur, y, x, ref, vy, vx)
-                    t = s + price(vy - py, vx - px, rate)
+                    t = s + price(vy - py, vx - px, rate, WHOLE)
                     if t < cost:
                         cost, sad, by, bx = t, s, vy, vx
             dst[i, j, 0], dst[i, j, 1], dst_sad[i, j] = by, bx, sad
 
 
 @njit(**JIT)
-def fraction(cur, ref, rate, step, src, src_sad, dst, dst_sad, row0, row1):
-    """The eight positions at `step` quarter pels, column by column: dx outer, dy inner."""
-    tmp = np.empty((24, 16), np.int16)
+def fraction(cur, ref, rate, precision, src, src_sad, dst, dst_sad, row0, row1):
+    """The eight positions at 2^precision quarter pels, column by column: dx outer, dy inner."""
+    tmp, step = np.empty((24, 16), np.int16), 1 << precision
     for i in range(row0, row1):
         for j in range(src.shape[1]):
             y, x = 16 * i, 16 * j
             py, px = predict(src, i, j)
             oy, ox = np.int64(src[i, j, 0]), np.int64(src[i, j, 1])
             by, bx, sad = oy, ox, src_sad[i, j]
-            cost = sad + price(oy - py, ox - px, rate)
+            cost = sad + price(oy - py, ox - px, rate, precision)
             top = (oy - step) >> 2
             for dx in range(-step, step + 1, step):
                 vx = reach(ox + dx, x, cur.shape[1])
@@ -221,7 +221,18 @@ def fraction(cur, ref, rate, step, src, src_sad, dst, dst_sad, row0, row1):
                     if vy == oy and vx == ox:
                         continue
                     s = luma_sad(cur, y * cur.shape[1] + x, cur.shape[1], tmp, 16 * ((vy >> 2) - top), LUMA, vy & 3)
-                    t = s + price(vy - py, vx - px, rate)
+                    t = s + price(vy - py, vx - px, rate, precision)
                     if t < cost:
                         cost, sad, by, bx = t, s, vy, vx
             dst[i, j, 0], dst[i, j, 1], dst_sad[i, j] = by, bx, sad
+
+
+@njit(**JIT)
+def worth(mv, sad, rate, precision):
+    """What a field of vectors leaves and costs, in 32nds of a SAD unit; its vectors are multiples of 2^precision."""
+    total = np.int64(0)
+    for i in range(mv.shape[0]):
+        for j in range(mv.shape[1]):
+            py, px = predict(mv, i, j)
+            total += 32 * np.int64(sad[i, j]) + 3 * rate * lengths(mv[i, j, 0] - py, mv[i, j, 1] - px, precision)
+    return total

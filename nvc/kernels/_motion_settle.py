@@ -54,36 +54,36 @@ def shared_satd(here, ref, y, x, vy, vx, rate, patch, tmp, parts, sources, there
 
 
 @njit(**JIT)
-def coded_lengths(mv, i, j):
+def coded_lengths(mv, i, j, precision):
     """`lengths` of what is coded for a block."""
     py, px = predict(mv, i, j)
-    return lengths(mv[i, j, 0] - py, mv[i, j, 1] - px)
+    return lengths(mv[i, j, 0] - py, mv[i, j, 1] - px, precision)
 
 
 @njit(**JIT)
-def dependent_lengths(mv, i, j):
+def dependent_lengths(mv, i, j, precision):
     """`lengths` of what is coded for a block and for those that are predicted from it."""
     bh, bw = mv.shape[:2]
-    total = coded_lengths(mv, i, j)
+    total = coded_lengths(mv, i, j, precision)
     if j + 1 < bw:
-        total += coded_lengths(mv, i, j + 1)
+        total += coded_lengths(mv, i, j + 1, precision)
     if i + 1 < bh:
-        total += coded_lengths(mv, i + 1, j)
+        total += coded_lengths(mv, i + 1, j, precision)
         if j > 0:
-            total += coded_lengths(mv, i + 1, j - 1)
+            total += coded_lengths(mv, i + 1, j - 1, precision)
         if j == bw - 2:
-            total += coded_lengths(mv, i + 1, j + 1)
+            total += coded_lengths(mv, i + 1, j + 1, precision)
     return total
 
 
 @njit(**JIT)
-def settled_price(mv, i, j, rate):
+def settled_price(mv, i, j, rate, precision):
     fraction = np.int64((mv[i, j, 0] | mv[i, j, 1]) & 3 != 0)
-    return (rate * 3 * (dependent_lengths(mv, i, j) + fraction)) >> 2
+    return (rate * 3 * (dependent_lengths(mv, i, j, precision) + fraction)) >> 2
 
 
 @njit(**JIT)
-def offer(mv, i, j, first, offered):
+def offer(mv, i, j, precision, first, offered):
     """(dy, dx) of the eight candidates of a block, int64 [8, 2], the last of the first round its own once more."""
     oy, ox = mv[i, j, 0], mv[i, j, 1]
     py, px = predict(mv, i, j)
@@ -101,11 +101,11 @@ def offer(mv, i, j, first, offered):
             offered[m, 0] = mv[i + dy, j + dx, 0] if there else 0
             offered[m, 1] = mv[i + dy, j + dx, 1] if there else 0
         if not first:
-            offered[4 + n, 0], offered[4 + n, 1] = oy + dy, ox + dx
+            offered[4 + n, 0], offered[4 + n, 1] = oy + (dy << precision), ox + (dx << precision)
 
 
 @njit(**JIT)
-def settle(cur, wide, ref, rate, colour, first, mv, row0, row1):
+def settle(cur, wide, ref, rate, precision, colour, first, mv, row0, row1):
     """Blocks of a colour in pairs of rows row0..row1, in place, in the first or the second round. wide: `ref` with its
     margin."""
     tmp, offered = np.empty((24, 16), np.int16), np.empty((8, 2), np.int64)
@@ -115,7 +115,7 @@ def settle(cur, wide, ref, rate, colour, first, mv, row0, row1):
     for i in range(2 * row0 + (colour >> 1), min(2 * row1, bh), 2):
         for j in range(colour & 1, bw, 2):
             y, x = 16 * i, 16 * j
-            offer(mv, i, j, first, offered)
+            offer(mv, i, j, precision, first, offered)
             # of the candidates, those that predict alone: all, or its own vector where the neighbours have it too
             plain, ready = 8 if first else np.int64(not differing(mv, i, j, sources)), False
             cost, best = LARGE, 0
@@ -125,7 +125,7 @@ def settle(cur, wide, ref, rate, colour, first, mv, row0, row1):
                     continue
                 offered[m, 0], offered[m, 1] = vy, vx
                 mv[i, j, 0], mv[i, j, 1] = vy, vx
-                total = settled_price(mv, i, j, rate)
+                total = settled_price(mv, i, j, rate, precision)
                 if total >= cost:
                     continue
                 if m < plain:

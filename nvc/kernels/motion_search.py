@@ -40,7 +40,7 @@ from torch import Tensor
 
 from nvc.kernels import _motion_cpu as passes
 from nvc.kernels import _operands as ops
-from nvc.kernels._motion import LUMA, interpolated, predictor, require_plane, windows
+from nvc.kernels._motion import LUMA, WHOLE, interpolated, predictor, require_plane, windows
 from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
 from nvc.kernels._motion_settle import SETTLING, settle
 from nvc.kernels._overlap import OVERLAP
@@ -51,6 +51,7 @@ from nvc.kernels.gpu import motion_search as gpu
 from nvc.kernels.motion_compensate import overlapped
 
 MAX_RATE = 2**20
+Result = tuple[Tensor, Tensor]
 HADAMARD = torch.tensor([[1 - 2 * ((u & v).bit_count() & 1) for v in range(8)] for u in range(8)])
 
 
@@ -109,8 +110,9 @@ def satds(difference: Tensor) -> Tensor:
     return torch.einsum("ijarbc,ru,cv->ijaubv", quarters, HADAMARD, HADAMARD).abs().sum((3, 5))
 
 
-def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
-    """cur, ref uint8 [H, W]; rate int32 [1], sixteenths of a SAD unit per bit -> mv int16 [H / 16, W / 16, 2]."""
+def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Result:
+    """cur, ref uint8 [H, W]; rate int32 [1], sixteenths of a SAD unit per bit -> mv int16 [H / 16, W / 16, 2], their
+    precision int32 [1]."""
     require(cur, ref, rate)
     h, w = cur.shape
     blocks = cur.reshape(h // 16, 16, w // 16, 16).transpose(1, 2).long()
@@ -121,19 +123,19 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
     def clamped(mv: Tensor) -> Tensor:
         return mv.clamp(lowest, highest)
 
-    def lengths(mv: Tensor, predicted: Tensor) -> Tensor:
-        return (((mv - predicted).abs()[..., None] >> torch.arange(13)) > 0).sum((2, 3))
+    def lengths(mv: Tensor, predicted: Tensor, precision: int) -> Tensor:
+        return (((mv - predicted).abs()[..., None] >> precision + torch.arange(13)) > 0).sum((2, 3))
 
     def sad(mv: Tensor) -> Tensor:
         return (interpolated(ref, mv, LUMA, 16) - blocks).abs().sum((2, 3))
 
-    def cost(mv: Tensor, predicted: Tensor) -> Tensor:
-        return sad(mv) + ((price * (2 * lengths(mv, predicted) + 2)) >> 4)
+    def cost(mv: Tensor, predicted: Tensor, precision: int = WHOLE) -> Tensor:
+        return sad(mv) + ((price * (2 * lengths(mv, predicted, precision) + 2)) >> 4)
 
-    def around(mv: Tensor, offsets: Tensor) -> Tensor:
-        best, predicted = Choice(cost(mv, predictor(mv)), mv), predictor(mv)
+    def around(mv: Tensor, offsets: Tensor, precision: int = WHOLE) -> Tensor:
+        best, predicted = Choice(cost(mv, predictor(mv), precision), mv), predictor(mv)
         for v in offsets:
-            best.offer(cost(clamped(mv + v), predicted), clamped(mv + v))
+            best.offer(cost(clamped(mv + v), predicted, precision), clamped(mv + v))
         return best.mv
 
     def moved(mv: Tensor, dy: int, dx: int) -> Tensor:
@@ -153,12 +155,15 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
             best.offer(cost(clamped(there), predicted), clamped(there))
         return best.mv
 
-    def settled(mv: Tensor, here: Tensor, first: bool) -> Tensor:
+    def worth(mv: Tensor, precision: int) -> int:
+        return int((32 * sad(mv) + 3 * price * lengths(mv, predictor(mv), precision)).sum())
+
+    def settled(mv: Tensor, here: Tensor, precision: int, first: bool) -> Tensor:
         """The choices of the blocks `here`, of one colour: as they do not see one another, all may try at once."""
 
         def total(candidate: Tensor) -> Tensor:
             trial = torch.where(here, candidate, mv)
-            n = lengths(trial, predictor(trial))
+            n = lengths(trial, predictor(trial), precision)
             below_right = moved(n, 1, 1) * (torch.arange(w // 16) == w // 16 - 2)
             n = n + moved(n, 0, 1) + moved(n, 1, 0) + moved(n, 1, -1) + below_right + (candidate & 3).any(2)
             left = satds(interpolated(ref, candidate, LUMA, 16) - blocks)
@@ -169,7 +174,7 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
 
         best = Choice(total(mv), mv)
         neighbours = [moved(mv, dy, dx) for dy, dx in NEIGHBOURS[:4].tolist()]
-        steps = mv + torch.from_numpy(NEIGHBOURS[:4])[:, None, None]
+        steps = mv + (torch.from_numpy(NEIGHBOURS[:4])[:, None, None] << precision)
         begin = (torch.zeros_like(mv), predictor(mv), *neighbours)
         for v in begin if first else (predictor(mv), *neighbours[2:], *steps):
             best.offer(total(clamped(v)), clamped(v))
@@ -180,13 +185,17 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Tensor:
     before = around(mv, square)
     mv = neighbourly(before)
     mv = neighbourly(torch.where((mv == before).all(2, keepdim=True), mv, around(mv, square)))
-    for step in (2, 1):
-        mv = around(mv, step * torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1))
+    fields = {WHOLE: mv}
+    for unit in (1, 0):
+        mv = around(mv, torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1) << unit, unit)
+        fields[unit] = mv
+    precision = min(fields, key=lambda unit: worth(fields[unit], unit))
+    mv = fields[precision]
     rows, columns = torch.meshgrid(torch.arange(h // 16), torch.arange(w // 16), indexing="ij")
     for first, colour in SETTLING:
         here = ((rows & 1) * 2 + (columns & 1) == colour)[..., None]
-        mv = torch.where(here, settled(mv, here, first), mv)
-    return mv.short()
+        mv = torch.where(here, settled(mv, here, precision, first), mv)
+    return mv.short(), torch.tensor([precision], dtype=torch.int32)
 
 
 def means(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,11 +208,11 @@ def means(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fine, coarse
 
 
-def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) -> Tensor:
+def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Result | None = None) -> Result:
     require(cur, ref, rate)
     h, w = cur.shape
     bh, bw = h // 16, w // 16
-    out = torch.empty((bh, bw, 2), dtype=torch.int16) if out is None else out
+    out = out or (torch.empty((bh, bw, 2), dtype=torch.int16), torch.empty(1, dtype=torch.int32))
     a, b = cur.contiguous().numpy(), ref.contiguous().numpy()
     price = min(max(int(rate), 0), MAX_RATE)
     wide = np.empty((h + 2 * MARGIN, w + 2 * MARGIN), np.uint8)
@@ -221,29 +230,34 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) ->
 
     parallel(prepare, 2, 1)
     (a4, a16), (b4, b16) = pyramids
-    v, v2 = np.empty((2, bh, bw, 2), np.int16)
-    s, s2 = np.empty((2, bh, bw), np.int32)
-    run(passes.hierarchy, a16, b16, a4, b4, (h, w), v)
+    fields, sads = np.empty((3, bh, bw, 2), np.int16), np.empty((3, bh, bw), np.int32)  # by precision
+    quarter, half, whole = zip(fields, sads, strict=True)
+    run(passes.hierarchy, a16, b16, a4, b4, (h, w), whole[0])
     for again in (False, True):
-        run(passes.whole, a, wide, price, again, v, s, v2, s2)
-        run(passes.neighbourly, a, wide, price, v2, s2, v, s)
-    run(passes.fraction, a, wide, price, 2, v, s, v2, s2)
-    run(passes.fraction, a, wide, price, 1, v2, s2, v, s)
+        run(passes.whole, a, wide, price, again, *whole, *half)
+        run(passes.neighbourly, a, wide, price, *half, *whole)
+    run(passes.fraction, a, wide, price, 1, *whole, *half)
+    run(passes.fraction, a, wide, price, 0, *half, *quarter)
+    precision = min((WHOLE, 1, 0), key=lambda unit: passes.worth(fields[unit], sads[unit], price, unit))
+    v = fields[precision]
     for first, colour in SETTLING:
-        args = a, wide, b, price, colour, first, v
+        args = a, wide, b, price, precision, colour, first, v
         parallel(lambda row0, row1, args=args: settle(*args, row0, row1), (bh + 1) // 2, 2)  # type: ignore[misc]
-    out.copy_(torch.from_numpy(v))
+    out[0].copy_(torch.from_numpy(v))
+    out[1].fill_(precision)
     return out
 
 
-def launch(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Tensor | None = None) -> Tensor:
+def launch(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Result | None = None) -> Result:
     require(cur, ref, rate)
     h, w = cur.shape
-    out = ops.output("motion_search", out, (h // 16, w // 16, 2), torch.int16, cur.device)
-    ops.expect_launchable("motion_search", cur, ref, rate, out)
-    ops.expect_words("motion_search", cur, ref, out)
-    gpu.run(cur, ref, rate, out)
-    return out
+    mv, precision = out or (None, None)
+    mv = ops.output("motion_search", mv, (h // 16, w // 16, 2), torch.int16, cur.device)
+    precision = ops.output("motion_search", precision, (1,), torch.int32, cur.device)
+    ops.expect_launchable("motion_search", cur, ref, rate, mv, precision)
+    ops.expect_words("motion_search", cur, ref, mv)
+    gpu.run(cur, ref, rate, mv, precision)
+    return mv, precision
 
 
 def make(case: Case, fill: Fill) -> dict[str, Any]:

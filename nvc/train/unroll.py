@@ -47,15 +47,18 @@ def draw(rng: np.random.Generator, frames: int, batch: int) -> Draw:
     return Draw(base, intra, int(rng.integers(0, len(OFFSETS))))
 
 
-def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors int64 [B, H/16, W/16, 2] and overlaps uint8 [B, H/16, W/16] for pictures uint8 [B, H, W] and qp [B]."""
+def search_batch(current: Tensor, reference: Tensor, qp: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Vectors int64 [B, H/16, W/16, 2], overlaps uint8 [B, H/16, W/16] and the vectors' precisions int32 [B, 1] for
+    pictures uint8 [B, H, W] and qp [B]."""
     rates = torch.tensor([[search_rate(int(v))] for v in qp], dtype=torch.int32).to(current.device)
-    vectors, overlaps = [], []
+    vectors, overlaps, precisions = [], [], []
     chroma = torch.zeros_like(current[0, ::2, ::2])  # any will do: nobody looks at the kernel's prediction
     for c, r, rate in zip(current, reference, rates, strict=True):
-        vectors.append(motion_search(c, r, rate))
-        overlaps.append(choose_overlap(c, r, chroma, chroma, vectors[-1], rate)[0])
-    return torch.stack(vectors).long(), torch.stack(overlaps)
+        mv, precision = motion_search(c, r, rate)
+        vectors.append(mv)
+        overlaps.append(choose_overlap(c, r, chroma, chroma, mv, rate)[0])
+        precisions.append(precision)
+    return torch.stack(vectors).long(), torch.stack(overlaps), torch.stack(precisions)
 
 
 def errors(difference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,7 +96,7 @@ def unroll(net: Twin, luma: Tensor, chroma: Tensor, draw: Draw, mode: Mode) -> R
                 pred, whole = torch.zeros_like(target), torch.zeros((batch, 1, h // 2, w // 2), dtype=torch.bool)
             else:
                 seen = unpack(recon.detach())[0][:, 0]
-                mv, overlap = search_batch(luma[t], (seen + 128).round().clamp(0, 255).to(torch.uint8), qp)
+                mv, overlap, _ = search_batch(luma[t], (seen + 128).round().clamp(0, 255).to(torch.uint8), qp)
                 pred, whole = ste_round(compensate(recon, mv, overlap)), (mv & 3 == 0).all(3)[:, None]
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 coded = net(target, pred, whole.to(device), memory, qp + QPS if key else qp, mode, noise=True)

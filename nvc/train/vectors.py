@@ -30,11 +30,12 @@ ROUNDS = 40
 TARGET = Path(__file__).parents[1] / "kernels" / "_vector_shares.py"
 
 
-def class_counts(vectors: Tensor, overlap: Tensor, before: Tensor) -> np.ndarray:
-    """float64 [3, CONTEXTS, SIZES]: how often the vectors int16 [bh, bw, 2] and overlaps uint8 [bh, bw] of a frame give
-    differences of each class size, by component and context; `before` are the vectors of the frame before."""
+def class_counts(vectors: Tensor, overlap: Tensor, precision: Tensor, before: Tensor) -> np.ndarray:
+    """float64 [3, CONTEXTS, SIZES]: how often the vectors int16 [bh, bw, 2], their precision int32 [1], and overlaps
+    uint8 [bh, bw] of a frame give differences of each class size, by component and context; `before` are the vectors of
+    the frame before."""
     contexts = vector_rows(before, torch.zeros(3, dtype=torch.uint8)).long() - torch.tensor(FIRST_ROWS)
-    sizes = class_sizes(mv_residual(vectors, overlap))
+    sizes = class_sizes(mv_residual(vectors, overlap, precision))
     counts = np.zeros((3, CONTEXTS, SIZES))
     for k in range(3):
         np.add.at(counts[k], (contexts[..., k].numpy(), sizes[..., k].numpy()), 1)
@@ -73,7 +74,7 @@ def encode(clips: list[Clip]) -> np.ndarray:
             y, u, v = (torch.from_numpy(p) for p in (clip.luma[t], *clip.chroma[t]))
             encoder.encode(y, u, v, frame_qp(QPS[number % len(QPS)], t), key=t == 0, reset=False)
             if t > 1:
-                counts.append(class_counts(encoder.vectors, encoder.overlap, before))
+                counts.append(class_counts(encoder.vectors, encoder.overlap, encoder.precision, before))
             before = encoder.vectors.clone()
     return np.stack(counts)
 

@@ -53,8 +53,9 @@ def limited(rate_ptr):
 
 
 @triton.jit
-def price(lengths, rate_ptr):
-    """Cost of coding a vector whose differences from the prediction have so many bits together."""
+def price(dy, dx, rate_ptr, PRECISION: tl.constexpr):
+    """Cost of coding differences (dy, dx) from a prediction in units of 2^PRECISION."""
+    lengths = bit_length(dy >> PRECISION) + bit_length(dx >> PRECISION)
     return (limited(rate_ptr) * (2 * lengths + 2)) >> 4
 
 
@@ -67,9 +68,9 @@ def _with(mv_ptr, r, c, i, j, dy, dx, ok, columns):
 
 
 @triton.jit
-def dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W):
+def dependent_lengths(mv_ptr, i, j, dy, dx, ok, precision, H, W):
     """int32 [1, M]: bits of both components of what is coded for block (i, j) and for those that are predicted from it,
-    if its vector were (dy, dx) [1, M]."""
+    if its vector were (dy, dx) [1, M], in units of 2^precision."""
     columns = W >> 4
     # a row for each of them: itself, to the right, below, below to the left, from the last column but one below to the
     # right; what is added to i in one bit, to j in two, one too high. The other rows are idle: a thread for each length
@@ -83,13 +84,18 @@ def dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W):
     cy, cx = _with(mv_ptr, r - 1, side, i, j, dy, dx, ok & (r > 0), columns)
     py = tl.where(r > 0, _median(ly, ty, cy), ly)
     px = tl.where(r > 0, _median(lx, tx, cx), lx)
-    return tl.sum(tl.where(ok, bit_length(vy - py) + bit_length(vx - px), 0), axis=0)[None, :]
+    lengths = bit_length((vy - py) >> precision) + bit_length((vx - px) >> precision)
+    return tl.sum(tl.where(ok, lengths, 0), axis=0)[None, :]
 
 
 @triton.jit
-def store_taken(mv_ptr, i, j, ok, columns, cost, dy, dx):
-    """Store, of the candidates (dy, dx) [B, M <= 64] of blocks (i, j) [B, 1], the first with the least cost."""
+def store_taken(mv_ptr, sad_ptr, i, j, ok, columns, sad, price, dy, dx):
+    """Store, of the candidates (dy, dx) [B, M <= 64] of blocks (i, j) [B, 1], the first with the least cost, and its
+    SAD."""
+    cost = sad + price
     m = tl.arange(0, cost.shape[1])[None, :]
     taken = m == (tl.min((cost << 6) + m, axis=1)[:, None] & 63)
     dy, dx = tl.sum(tl.where(taken, dy, 0), axis=1), tl.sum(tl.where(taken, dx, 0), axis=1)
     store_vector(mv_ptr, i, j, ok, columns, dy[:, None], dx[:, None])
+    sad = tl.sum(tl.where(taken, sad, 0), axis=1)[:, None]
+    tl.store(sad_ptr + i.to(tl.int64) * columns + j, sad, mask=ok)

@@ -10,6 +10,7 @@ candidates of a block are a batch of eight products, and so are their transforms
 import triton
 import triton.language as tl
 
+from nvc.kernels import _motion
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels._overlap import BLENDED
 from nvc.kernels.gpu._hadamard import quarter_satd, satd
@@ -24,7 +25,6 @@ from nvc.kernels.gpu._motion import (
     store_vector,
     vector,
 )
-from nvc.kernels.gpu._mv import bit_length
 from nvc.kernels.gpu._overlap import luma_share, moved_luma
 from nvc.kernels.gpu._plane import add_distance, aligned, clamped, columns, pixels, words
 
@@ -47,6 +47,7 @@ FIRST_ROWS, FIRST_COLUMNS = _packed([_HERE] * 3 + _AROUND[:4] + [_HERE])
 SECOND_ROWS, SECOND_COLUMNS = _packed([_HERE] * 2 + _AROUND[2:4] + [_HERE] * 4)
 DOWN, RIGHT = _packed([_HERE] * 4 + _AROUND[:4])
 _BLENDED = tl.constexpr(BLENDED)
+WHOLE = tl.constexpr(_motion.WHOLE)
 
 
 @triton.jit
@@ -66,7 +67,7 @@ def _ranked(distance, D: tl.constexpr, i, j, oy, ox, py, px, rate_ptr, H, W):
     idle."""
     m = tl.arange(0, 8)[:, None]
     dy, dx = reach(oy + 4 * (D - 3), i, H), reach(ox + 4 * (m - 3), j, W)
-    cost = distance.to(tl.int32) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
+    cost = distance.to(tl.int32) + price(dy - py, dx - px, rate_ptr, WHOLE)
     rank = tl.where((D == 3) & (m == 3), 0, 8 * D + m + 1)  # its own vector first
     return tl.where(m < 7, (cost << 6) + rank, 2**30)
 
@@ -147,8 +148,9 @@ def whole(
 
 
 @triton.jit
-def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.constexpr):
-    """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`, not AGAIN."""
+def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, sad_ptr, H, W, BLOCKS: tl.constexpr):
+    """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`, not AGAIN; the SADs
+    int32 [H / 16, W / 16] of what is taken."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
@@ -161,14 +163,16 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, H, W, BLOCKS: tl.co
     for row in tl.static_range(16):
         cur = aligned(cur_ptr, 16 * i + row, clamped(x, W - 3), W)
         distance = add_distance(distance, words(ref_ptr, top + row, first, selector, H, W), cur)
-    cost = tl.sum(distance.to(tl.int32), axis=2) + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
-    m = tl.arange(0, 16)[None, :]
-    store_taken(out_ptr, i, j, ok, W >> 4, tl.where(m < CANDIDATES, cost, 2**22), dy, dx)
+    paid = price(dy - py, dx - px, rate_ptr, WHOLE) + tl.where(tl.arange(0, 16)[None, :] < CANDIDATES, 0, 2**22)
+    store_taken(out_ptr, sad_ptr, i, j, ok, W >> 4, tl.sum(distance.to(tl.int32), axis=2), paid, dy, dx)
 
 
 @triton.jit
-def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: tl.constexpr, BLOCKS: tl.constexpr):
-    """The eight positions at STEP (2 or 1) quarter samples, column by column. Operands as in `whole`; `taps_on`."""
+def fraction(
+    cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, sad_ptr, H, W, PRECISION: tl.constexpr, BLOCKS: tl.constexpr
+):
+    """The eight positions at STEP quarter samples, column by column. Operands as in `neighbourly`; `taps_on`."""
+    STEP: tl.constexpr = 1 << PRECISION
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
@@ -191,17 +195,19 @@ def fraction(cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, H, W, STEP: 
         there = interpolated(samples, across, down).reshape(BLOCKS, 16, 4, 16)
         distance = tl.permute(tl.abs(there - cur), (0, 2, 1, 3)).reshape(BLOCKS, 4, 256)
         sad = tl.sum(distance, axis=2)
-        cost = sad + price(bit_length(dy - py) + bit_length(dx - px), rate_ptr)
+        cost = sad + price(dy - py, dx - px, rate_ptr, PRECISION)
         rank = tl.where((d == 1) & (e == 1), 0, 4 * e + d + 1)  # its own vector first
         best = tl.minimum(best, tl.where(d < 3, (cost << 6) + rank, 2**30))
-    taken = tl.min(best, axis=1)[:, None] & 63
-    taken = tl.where(taken == 0, 5, taken - 1)
+    best = tl.min(best, axis=1)[:, None]
+    taken = tl.where((best & 63) == 0, 5, (best & 63) - 1)
     dy, dx = reach(oy + STEP * ((taken & 3) - 1), i, H), reach(ox + STEP * ((taken >> 2) - 1), j, W)
     store_vector(out_ptr, i, j, ok, W >> 4, dy, dx)
+    sad = (best >> 6) - price(dy - py, dx - px, rate_ptr, PRECISION)
+    tl.store(sad_ptr + i.to(tl.int64) * (W >> 4) + j, sad, mask=ok)
 
 
 @triton.jit
-def _offers(mv_ptr, i, j, ok, H, W, FIRST: tl.constexpr):
+def _offers(mv_ptr, i, j, ok, precision, H, W, FIRST: tl.constexpr):
     """The eight candidates (dy, dx) [1, 8] of `settle` for block j [1, 1], its own first."""
     m = tl.arange(0, 8)[None, :]
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
@@ -212,7 +218,8 @@ def _offers(mv_ptr, i, j, ok, H, W, FIRST: tl.constexpr):
         there = there & (m != 1)
     dy, dx = vector(mv_ptr, ni, nj, ok & there, W >> 4)
     if not FIRST:
-        dy, dx = dy + ((DOWN >> (2 * m)) & 3) - 1, dx + ((RIGHT >> (2 * m)) & 3) - 1
+        dy += (((DOWN >> (2 * m)) & 3) - 1) << precision
+        dx += (((RIGHT >> (2 * m)) & 3) - 1) << precision
     foreseen = m == (2 if FIRST else 1)
     return reach(tl.where(foreseen, py, dy), i, H), reach(tl.where(foreseen, px, dx), j, W)
 
@@ -232,12 +239,26 @@ def _surroundings(ref_ptr, taps_ptr, shares_ptr, mv_ptr, i, j, ok, x, y, H, W):
 
 
 @triton.jit(do_not_specialize=["row", "column"])
-def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, shares_ptr, mv_ptr, row, column, H, W, FIRST: tl.constexpr):
+def settle(
+    cur_ptr,
+    ref_ptr,
+    rate_ptr,
+    precision_ptr,
+    taps_ptr,
+    shares_ptr,
+    mv_ptr,
+    row,
+    column,
+    H,
+    W,
+    FIRST: tl.constexpr,
+):
     """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
     them reads is written by another."""
     i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column + tl.zeros((1, 1), tl.int32)
     ok = (i < (H >> 4)) & (j < (W >> 4))
-    dy, dx = _offers(mv_ptr, i, j, ok, H, W, FIRST)
+    precision = tl.load(precision_ptr)
+    dy, dx = _offers(mv_ptr, i, j, ok, precision, H, W, FIRST)
 
     m = tl.arange(0, 8)[None, :]
     x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
@@ -252,7 +273,7 @@ def settle(cur_ptr, ref_ptr, rate_ptr, taps_ptr, shares_ptr, mv_ptr, row, column
         left = tl.minimum(quarter_satd(blended, cur, 8), quarter_satd(there, cur, 8) + limited(rate_ptr))
         difference = tl.sum(tl.sum(left, axis=2), axis=1).reshape(1, 8)
 
-    bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)
+    bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, precision, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)
     cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
     taken = m == (tl.min((cost << 3) + m, axis=1)[:, None] & 7)  # a cost is below 2^27
     vy, vx = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None], tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]

@@ -12,6 +12,12 @@ def predicted(left, top, corner, i):
 
 
 @triton.jit
+def limited(precision_ptr):
+    """The precision that a frame's number means: 0 quarter, 1 half, 2 whole pixels."""
+    return tl.minimum(tl.maximum(tl.load(precision_ptr), 0), 2)
+
+
+@triton.jit
 def bit_length(v):
     """Number of bits of |v| < 2^16; v int32."""
     v = tl.abs(v)

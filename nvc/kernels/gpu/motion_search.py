@@ -1,29 +1,34 @@
 """Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes where W is a multiple of
-128, and one more field of vectors, 4 (H / 16) (W / 16) bytes: 310 KB at 1080p. Passes alternate between that field and
-`out`; the last, a quarter of the blocks each, work in place.
+128, three fields of vectors, one for each precision, and their SADs, 24 (H / 16) (W / 16) bytes: 470 KB at 1080p. The
+passes in whole pixels alternate between the first two of these; the last, a quarter of the blocks each, work in place.
 """
 
 import torch
 import triton
 from torch import Tensor
 
+from nvc.kernels._motion import WHOLE
 from nvc.kernels._motion_settle import SETTLING
 from nvc.kernels.gpu._interpolate import taps_on
+from nvc.kernels.gpu._motion_precision import WARPS, adopt, weigh
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
 from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
 from nvc.kernels.gpu._overlap import shares_on
 
 
-def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
+def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) -> None:
     """Operands as in the contract, checked and contiguous."""
     H, W = cur.shape
     rows, columns = H // 16, W // 16
     # rows begin at multiples of eight bytes, for `_plane`
     fine = torch.empty((2, H // 4, -(-W // 32) * 8), dtype=torch.uint8, device=cur.device)
     coarse = torch.empty((2, rows, -(-columns // 8) * 8), dtype=torch.uint8, device=cur.device)
-    mv = torch.empty_like(out)
+    fields = torch.empty((3, rows, columns, 2), dtype=torch.int16, device=cur.device)
+    sads = torch.empty((3, rows, columns), dtype=torch.int32, device=cur.device)
+    worth = torch.empty((3, rows), dtype=torch.int64, device=cur.device)
+    in_quarter, in_half, in_whole = fields
 
     def grid(blocks):
         return triton.cdiv(columns, blocks), rows
@@ -31,13 +36,17 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor) -> None:
     several = grid(TILE["BLOCKS"])
     strides = fine.stride(1), coarse.stride(1)
     shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, *strides, **SHRINK_TILE)
-    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, out, H, W, *strides, **HIERARCHY_TILE)
+    hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, in_whole, H, W, *strides, **HIERARCHY_TILE)
     for again in (False, True):
-        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, out, mv, H, W, AGAIN=again, **WHOLE_TILE)
-        neighbourly[several](cur, ref, rate, mv, out, H, W, **TILE)
+        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, in_whole, in_half, H, W, AGAIN=again, **WHOLE_TILE)
+        neighbourly[several](cur, ref, rate, in_half, in_whole, sads[WHOLE], H, W, **TILE)
     taps, shares = taps_on(cur.device), shares_on(cur.device)
-    fraction[several](cur, ref, rate, taps, out, mv, H, W, STEP=2, **TILE)
-    fraction[several](cur, ref, rate, taps, mv, out, H, W, STEP=1, **TILE)
+    fraction[several](cur, ref, rate, taps, in_whole, in_half, sads[1], H, W, PRECISION=1, **TILE)
+    fraction[several](cur, ref, rate, taps, in_half, in_quarter, sads[0], H, W, PRECISION=0, **TILE)
+    row, all_rows = triton.next_power_of_2(columns), triton.next_power_of_2(rows)
+    weigh[rows, 3](fields, sads, rate, worth, rows, columns, BLOCK=row, num_warps=WARPS)
+    adopt[rows,](fields, worth, out, precision, rows, columns, ROWS=all_rows, BLOCK=row, num_warps=WARPS)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
+    operands = cur, ref, rate, precision, taps, shares, out
     for first, colour in SETTLING:
-        settle[half](cur, ref, rate, taps, shares, out, colour >> 1, colour & 1, H, W, FIRST=first, **SETTLE_TILE)
+        settle[half](*operands, colour >> 1, colour & 1, H, W, FIRST=first, **SETTLE_TILE)

@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvc.kernels._overlap import tables_on
-from nvc.kernels.gpu._mv import predicted
+from nvc.kernels.gpu._mv import limited, predicted
 
 ROWS_PER_WARP = 128
 OVERLAPS = 512  # of a program
@@ -27,9 +27,9 @@ def _inside(j, bw):
 
 
 @triton.jit
-def _residual(at, j, bw):
+def _residual(at, j, bw, precision):
     """int32, what is added to the predictions of the blocks in columns j, which lies `at`; 0 outside the picture."""
-    return tl.load(at, mask=_inside(j, bw), other=0).to(tl.int32)
+    return tl.load(at, mask=_inside(j, bw), other=0).to(tl.int32) << precision
 
 
 @triton.jit
@@ -44,6 +44,7 @@ def _restore_overlaps(residual_ptr, bytes_ptr, overlap_ptr, first, blocks, OVERL
 @triton.jit
 def _mv_restore(
     residual_ptr,  # int16 [bh, bw, 3]
+    precision_ptr,  # int32 [1]
     bytes_ptr,  # uint8 [256]
     out_ptr,  # int16 [bh, bw, 2]
     overlap_ptr,  # uint8 [bh, bw]
@@ -58,6 +59,7 @@ def _mv_restore(
         first = (tl.program_id(0) - 2) * OVERLAPS
         _restore_overlaps(residual_ptr, bytes_ptr, overlap_ptr, first, bh * bw, OVERLAPS)
         return
+    precision = limited(precision_ptr)
     residual_ptr += tl.program_id(0)
     out_ptr += tl.program_id(0)
     i = tl.arange(0, BLOCK_I)
@@ -66,12 +68,12 @@ def _mv_restore(
     at = i * bw - 2 * i  # block
     last = tl.zeros((BLOCK_I,), dtype=tl.int32)  # vectors of step d - 1, 0 outside the picture
     top, top_left = last, last
-    r0 = _residual(residual_ptr + 3 * at, j, bw)
-    r1 = _residual(residual_ptr + 3 * at + 3, j + 1, bw)
-    r2 = _residual(residual_ptr + 3 * at + 6, j + 2, bw)
-    r3 = _residual(residual_ptr + 3 * at + 9, j + 3, bw)
+    r0 = _residual(residual_ptr + 3 * at, j, bw, precision)
+    r1 = _residual(residual_ptr + 3 * at + 3, j + 1, bw, precision)
+    r2 = _residual(residual_ptr + 3 * at + 6, j + 2, bw, precision)
+    r3 = _residual(residual_ptr + 3 * at + 9, j + 3, bw, precision)
     for _ in tl.range(0, 2 * (bh - 1) + bw, loop_unroll_factor=4):  # nothing to move from register to register then
-        ahead = _residual(residual_ptr + 3 * at + 12, j + 4, bw)
+        ahead = _residual(residual_ptr + 3 * at + 12, j + 4, bw, precision)
         top_right = tl.gather(last, above, 0)
         corner = tl.where(j + 1 < bw, top_right, tl.where(bw > 1, top_left, top))
         v = tl.minimum(tl.maximum(r0 + predicted(last, top, corner, i), -MV_MAX), MV_MAX)
@@ -82,10 +84,10 @@ def _mv_restore(
         at += 1
 
 
-def run(residual: Tensor, out: Tensor, overlap: Tensor, limit: int) -> None:
+def run(residual: Tensor, precision: Tensor, out: Tensor, overlap: Tensor, limit: int) -> None:
     """Operands as in the contract, checked and contiguous; `limit` is the largest magnitude of a component."""
     bh, bw = overlap.shape
     rows = triton.next_power_of_2(bh)
     sizes = {"BLOCK_I": rows, "MV_MAX": limit, "OVERLAPS": OVERLAPS, "num_warps": max(1, rows // ROWS_PER_WARP)}
     grid = (2 + triton.cdiv(bh * bw, OVERLAPS),)
-    _mv_restore[grid](residual, tables_on(residual.device)[0], out, overlap, bh, bw, **sizes)
+    _mv_restore[grid](residual, precision, tables_on(residual.device)[0], out, overlap, bh, bw, **sizes)
