@@ -104,7 +104,7 @@ def parts(folder: Path, dry: bool) -> list[Part]:
     pytest = [*python, "pytest", "-q", "-W", "default", "-p", "no:cacheprovider"]
     device, tests = ("cpu", ["tests/test_streams.py"]) if dry else ("cuda", ["--require-cuda", *gpu_tests()])
     if dry:
-        tests += ["tests/test_kernels.py", "-k", "golden or (bit_exact and (mv_residual or scatter))"]
+        tests += ["tests/test_kernels.py", "-k", "golden or (bit_exact and (mv_restore or scatter))"]
     elif importlib.util.find_spec("xdist"):
         tests += ["-n", str(WORKERS)]
     sizes = "tiny" if dry else "720p,1080p,4K"
@@ -120,7 +120,7 @@ def parts(folder: Path, dry: bool) -> list[Part]:
         "--results",
         str(folder),
         "--benchmark-disable-gc",
-        *(["-k", "mv_residual-23x40x0"] * dry),
+        *(["-k", "mv_restore-23x40x0"] * dry),
     ]
     return [
         Part("imports", 40, [sys.executable, "-c", IMPORTS], last_line),

@@ -78,7 +78,7 @@ LOOPS = {
     # 4 groups; at C = 256 also 4 pieces of the stream, and 2 of the next layer, which count as 4. The rows of taps are
     # unrolled
     ("block_s16", "_block_s16"): Loop(lambda case: 4),
-    ("choose_rows", "_choose_rows"): Loop(lambda case: case[0] * case[1] / 1024),  # rounds of 1024 blocks
+    ("code_vectors", "_code_vectors"): Loop(lambda case: case[0] * case[1] / 1024),  # rounds of 1024 blocks
     ("conv1x1_s16", "_conv1x1_s16"): _channels(2),
     ("conv1x1_s16", "_conv1x1_u8"): _channels(4),
     ("conv1x1_u8", "_conv1x1_u8"): _channels(2),

@@ -9,10 +9,10 @@ import triton.language as tl
 from nvc.kernels._motion_cpu import reach
 from nvc.kernels._motion_settle import offer
 from nvc.kernels._pool import set_threads, threads
-from nvc.kernels.gpu._motion_refine import _offers
+from nvc.kernels.code_vectors import code_vectors
+from nvc.kernels.gpu._motion_settle import _offers
 from nvc.kernels.motion_compensate import motion_compensate
 from nvc.kernels.motion_search import motion_search
-from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.mv_restore import mv_restore
 from nvc.testing import Fill, splitmix64
 
@@ -82,10 +82,16 @@ def test_a_large_object_that_moves_far_is_found():
     assert (mv[5:11, 1:17] == torch.tensor([-280, 360])).all()
 
 
+def residual_of(mv, overlap, precision):
+    """What is coded of vectors and overlaps, with any tables."""
+    contexts = torch.zeros((*mv.shape[:2], 3), dtype=torch.uint8)
+    return code_vectors(mv, overlap, precision, contexts, torch.zeros((12, 5, 31), dtype=torch.int32))[0]
+
+
 def vector_bits(cur, ref, rate):
     """What the search counts as the bits of the field it finds: the lengths of its differences."""
     mv, precision = motion_search(cur, ref, torch.tensor([rate], dtype=torch.int32))
-    coded = mv_residual(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8), precision)
+    coded = residual_of(mv, torch.zeros(mv.shape[:2], dtype=torch.uint8), precision)
     return int((coded.int().abs()[..., None] >> torch.arange(13) > 0).sum())
 
 
@@ -162,7 +168,7 @@ def test_restore_inverts_residual(shape, precision):
     mv = torch.from_numpy(raw.astype(np.int16) - np.int16(2047)).reshape(bh, bw, 2)
     mv = (mv >> precision << precision).clamp(min=-2044 if precision else -2047)
     overlap = torch.from_numpy((splitmix64(bh * bw, 6) & np.uint64(255)).astype(np.uint8)).reshape(bh, bw)
-    residual = mv_residual(mv, overlap, precise(precision))
+    residual = residual_of(mv, overlap, precise(precision))
     assert residual.abs().max() < 2 ** (13 - precision)
     for got, want in zip(mv_restore(residual, precise(precision)), (mv, overlap), strict=True):
         assert torch.equal(got, want)
@@ -170,7 +176,7 @@ def test_restore_inverts_residual(shape, precision):
 
 def test_uniform_motion_costs_one_residual():
     mv = torch.tensor([12, -7], dtype=torch.int16).expand(5, 6, 2).contiguous()
-    residual = mv_residual(mv, torch.zeros((5, 6), dtype=torch.uint8), precise(0))
+    residual = residual_of(mv, torch.zeros((5, 6), dtype=torch.uint8), precise(0))
     assert residual[:, 1:].abs().sum() == 0
     assert residual[0, 0].tolist() == [12, -7, 0]
     assert torch.equal(mv_restore(residual, precise(0))[0], mv)
@@ -220,11 +226,11 @@ def test_bad_arguments_raise():
     with pytest.raises(ValueError, match=r"overlap is torch.int8 \(2, 2\)"):
         motion_compensate(y, c, c, mv, overlap.char())
     with pytest.raises(ValueError, match="int16"):
-        mv_residual(mv.int(), overlap, precise(0))
+        residual_of(mv.int(), overlap, precise(0))
     with pytest.raises(ValueError, match=r"overlap is torch.uint8 \(1, 2\)"):
-        mv_residual(mv, overlap[:1], precise(0))
+        residual_of(mv, overlap[:1], precise(0))
     with pytest.raises(ValueError, match=r"precision must be int32 \[1\], not torch.int64 \(1,\)"):
-        mv_residual(mv, overlap, precise(0).long())
+        residual_of(mv, overlap, precise(0).long())
     with pytest.raises(ValueError, match="int16"):
         mv_restore(mv, precise(0))
     with pytest.raises(ValueError, match=r"precision must be int32 \[1\], not torch.int32 \(2,\)"):

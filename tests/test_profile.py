@@ -91,12 +91,12 @@ def test_tools_see_domain_names_and_nesting(monkeypatch):
         def pop_range(self):
             seen.append("pop")
 
-    kernel, operands = TABLE["mv_residual"], TABLE["mv_residual"].make((2, 2, 0), Fill("zero", 0))
+    kernel, operands = TABLE["mv_restore"], TABLE["mv_restore"].make((2, 2, 0), Fill("zero", 0))
     monkeypatch.setattr(trace, "_DOMAIN", Domain())
     monkeypatch.setattr(trace, "_attributes", trace._attributes.__wrapped__)
     with span("prior"):
         kernel(*operands.values())
-    assert seen == ["prior", "mv_residual", "pop", "pop"]
+    assert seen == ["prior", "mv_restore", "pop", "pop"]
 
 
 def test_a_frame_has_every_stage_and_its_spans_are_almost_free(calls):
@@ -144,7 +144,7 @@ def test_encoder_and_decoder_reconstruct_with_the_same_calls(calls):
 
 
 def test_calls_beside_the_frame_are_entropy_coding_and_operands_are_kept():
-    kernel = TABLE["mv_residual"]
+    kernel = TABLE["mv_restore"]
     operands = kernel.make((2, 2, 0), Fill("uniform", 0))
     with recorded(keep=True) as found:
         thread = threading.Thread(target=kernel, args=tuple(operands.values()))
@@ -152,7 +152,7 @@ def test_calls_beside_the_frame_are_entropy_coding_and_operands_are_kept():
             thread.start()
             thread.join()
     (call,) = found
-    assert call[:3] == ("mv_residual", (2, 2, 0), BESIDE)
+    assert call[:3] == ("mv_restore", (2, 2, 0), BESIDE)
     kept, original = next(iter(call.operands.values())), next(iter(operands.values()))
     assert torch.equal(kept, original)
     assert kept.data_ptr() != original.data_ptr()

@@ -27,7 +27,7 @@ def test_class_counts_are_by_component_and_context() -> None:
     vectors[5, 6, 1] = -300  # differs from all that predict it, and predicts nothing
     overlap = torch.zeros(6, 7, dtype=torch.uint8)
     overlap[3, 5] = 0b11  # the third of the bytes with one quarter that is not 0
-    counts = class_counts(vectors, overlap, before)
+    counts = class_counts(vectors, overlap, torch.zeros(1, dtype=torch.int32), before)
     assert counts.sum((1, 2)).tolist() == [42, 42, 42]
     assert counts[2, 2, 2] == 1
     assert counts[0, :, 0].tolist() == [33, 0, 8, 0, 1]

@@ -14,10 +14,9 @@ from nvc.codec.runner import Download, Runner
 from nvc.codec.session import KEY, Session, kind_of
 from nvc.kernels._rans import lane_symbols
 from nvc.kernels.choose_overlap import choose_overlap
-from nvc.kernels.choose_rows import choose_rows, class_costs
+from nvc.kernels.code_vectors import class_costs, code_vectors
 from nvc.kernels.compact import compact
 from nvc.kernels.motion_search import motion_search
-from nvc.kernels.mv_residual import mv_residual
 from nvc.kernels.pack_s8 import pack_s8
 from nvc.kernels.quantise import quantise
 from nvc.kernels.rans_encode import rans_encode
@@ -128,8 +127,8 @@ class FrameEncoder(Session):
         table, z_rows, rows = self.segments(self.rows)
         bounds, (n_words, lanes, count, _) = self._bounds[KEY if kind == KEY else ""], torch.split(self._numbers, 1)
         if kind != KEY:
-            mv_residual(self.vectors, self.overlap, self.precision, out=differences)
-            choose_rows(differences, self._contexts, self._costs, out=(self._choice, table))
+            motion = self.vectors, self.overlap, self.precision
+            code_vectors(*motion, self._contexts, self._costs, out=(differences, self._choice, table))
         z_symbols.copy_(z)
         z_rows.copy_(self.control.hyper_rows)
         compact(index.flatten(), self.skip, q.flatten(), out=(rows, count, symbols))

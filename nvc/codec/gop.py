@@ -29,7 +29,7 @@ def is_reset(distance: int) -> bool:
 
 def search_rate(qp: int) -> int:
     """Sixteenths of a SAD unit that the motion search pays for a bit of vectors: more where bits are dear."""
-    return round(16 * 1.35 * 255 / qp_lambda(qp) ** 0.5)
+    return round(16 * 1.2 * 255 / qp_lambda(qp) ** 0.5)
 
 
 def few_symbols(qp: int) -> int:

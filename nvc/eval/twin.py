@@ -27,8 +27,7 @@ from nvc.eval.clips import Source, Views, pictures
 from nvc.eval.results import Point, Twin
 from nvc.eval.stop import Interrupted
 from nvc.kernels._rans import lane_symbols
-from nvc.kernels.choose_rows import choose_rows, class_costs
-from nvc.kernels.mv_residual import mv_residual
+from nvc.kernels.code_vectors import class_costs, code_vectors
 from nvc.kernels.rans_encode import rans_encode
 from nvc.kernels.vector_rows import vector_rows
 from nvc.media.quality import psnr, psnr_611
@@ -115,8 +114,8 @@ class FloatTwin:
 
     def _vectors(self, vectors: Tensor, overlap: Tensor, precision: Tensor, before: Tensor) -> _Segment:
         contexts = vector_rows(before.to(torch.int16), torch.zeros(3, dtype=torch.uint8))
-        differences = mv_residual(vectors.to(torch.int16), overlap, precision)
-        return differences, choose_rows(differences, contexts, self._costs)[1]
+        residual, _, rows = code_vectors(vectors.to(torch.int16), overlap, precision, contexts, self._costs)
+        return residual, rows
 
     def _size(self, segments: list[_Segment], head: Head, lanes: int) -> int:
         """Bytes of the packet; lanes as for `rans_encode`."""

@@ -11,7 +11,7 @@ __all__ = ["TABLE"]
 NAMES = (
     "block_s16",
     "choose_overlap",
-    "choose_rows",
+    "code_vectors",
     "compact",
     "conv1x1_s16",
     "conv1x1_u8",
@@ -24,7 +24,6 @@ NAMES = (
     "latent_up_s16",
     "motion_compensate",
     "motion_search",
-    "mv_residual",
     "mv_restore",
     "pack_s8",
     "prior_head",

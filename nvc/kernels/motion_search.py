@@ -1,27 +1,33 @@
-"""Block motion search for the encoder: one quarter-pel vector for each 16x16 block, all blocks independent in a pass.
+"""Block motion search for the encoder: a vector for each 16x16 block, all of them in whole, half or quarter pixels.
 
 Integer and deterministic, but not normative: a decoder never searches. Every pass reads the vectors of the pass before
-(of the block and of its neighbours) and writes new ones, so a pass is one parallel launch. Within a pass a block takes
-the first of its candidates with the least cost.
+(of the block and of its neighbours) and writes new ones, so blocks are independent and a pass is one parallel launch.
+Within a pass a block takes the first of its candidates with the least cost.
 
 1. Coarse: planes of 16x16 means, a window of 5x5 means around the block, whole displacements dy -5..5, dx -8..7; cost
    SAD + |dy| + |dx|, candidates in raster order.
 2. Quarter: planes of 4x4 means, rows 0, 2, 5 and 7 of a window of 8x8 means around the block; dy -8..7, dx -8..7
    around zero and dy -3..3, dx -8..7 around four times the coarse vector, in this order; cost SAD + |dy| + |dx|.
 3. From here the cost of v is SAD(16x16) + ((rate * bits(v - p)) >> 4), where p predicts the block from the vectors of
-   the previous pass (`mv_residual`) and bits is the sum over components of 2 * bit_length(|d|) + 1. Twice: the 7x7
-   whole pixels around, then zero, p and the eight neighbours' vectors (left, top, right, bottom, then the corners).
-   The second time, the 7x7 only around vectors that are not those of the first time.
-4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does.
+   the previous pass (`code_vectors`) and bits is the sum over components of 2 * bit_length(|d|) + 1, d in units of the
+   pass, here whole pixels. Twice: the 7x7 whole pixels around, then zero, p and the eight neighbours' vectors (left,
+   top, right, bottom, then the corners). The second time, the 7x7 only around vectors that are not those of the first
+   time.
+4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does. Of
+   the three fields, in whole, half and quarter pixels, the one with the least sum of 32 SAD + 3 rate L goes on, among
+   equals the coarsest; L is the sum of bit_length over both components of v - p in the field's pixels, p from the field
+   itself. Under a camera that moves, fractions of pixels differ from block to block by no more than noise, and their
+   bits buy little.
 5. Twice, for each of four colours of blocks, by the parities of row and column: first zero, p and the vectors to the
-   left, above, to the right and below; then p, the vectors to the right and below, and a quarter pel to the left, up,
-   to the right and down. Their cost counts the bits of every block that is predicted from this one too: SATD + ((rate *
-   3 * L) >> 2), L the sum of bit_length over both components of v - p here, to the right, below, below to the left and,
-   from the last but one column, below to the right, and 1 where v is not whole, as such a block cannot be a copy; SATD
-   the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better than a SAD what coding
-   the difference will cost, and is some six times as large. The second time, each 8x8 quarter counts with what the
-   prediction blended with the neighbours' leaves (`motion_compensate`), or with what v alone leaves and rate, whichever
-   is less. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one another.
+   left, above, to the right and below; then p, the vectors to the right and below, and a step of the frame's precision
+   to the left, up, to the right and down. Their cost counts the bits of every block that is predicted from this one
+   too: SATD + ((rate * 3 * L) >> 2), L the sum of bit_length, as in 4, here, to the right, below, below to the left
+   and, from the last but one column, below to the right, and 1 where v is not whole, as such a block cannot be a copy;
+   SATD the sum of the magnitudes of the 8x8 Hadamard transforms of the difference, which tells better than a SAD what
+   coding the difference will cost, and is some six times as large. The second time, each 8x8 quarter counts with what
+   the prediction blended with the neighbours' leaves (`motion_compensate`), or with what v alone leaves and rate,
+   whichever is less. Each choice holds at once, so it is seen by the blocks around; no two blocks of a colour see one
+   another.
 
 In 3 to 5 the block's own vector is the first candidate.
 

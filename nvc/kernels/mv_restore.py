@@ -1,7 +1,7 @@
-"""Coded differences back to vectors and overlaps: the inverse of `mv_residual`, and total on every input.
+"""Coded differences back to vectors and overlaps: the inverse of `code_vectors`, and total on every input.
 
     mv[i, j]      = clamp((residual[i, j, 0 and 1] << p) + prediction, -2047, 2047)
-                    prediction as in `mv_residual`, from restored mv
+                    prediction as in `code_vectors`, from restored mv
     overlap[i, j] = `_overlap.restored` of residual[i, j, 2]
 
     name       shape         dtype  range

@@ -17,8 +17,7 @@ from nvc.codec.encoder import FrameEncoder
 from nvc.codec.geometry import Geometry
 from nvc.codec.gop import frame_qp
 from nvc.kernels._tables import CONTEXTS, FIRST_ROWS, OVERLAP_SETS, VECTOR_SETS
-from nvc.kernels.choose_rows import class_sizes
-from nvc.kernels.mv_residual import mv_residual
+from nvc.kernels.code_vectors import class_sizes, residuals
 from nvc.kernels.vector_rows import vector_rows
 from nvc.models.weights import shipped
 from nvc.train.data import Clip, load_folders
@@ -35,7 +34,7 @@ def class_counts(vectors: Tensor, overlap: Tensor, precision: Tensor, before: Te
     uint8 [bh, bw] of a frame give differences of each class size, by component and context; `before` are the vectors of
     the frame before."""
     contexts = vector_rows(before, torch.zeros(3, dtype=torch.uint8)).long() - torch.tensor(FIRST_ROWS)
-    sizes = class_sizes(mv_residual(vectors, overlap, precision))
+    sizes = class_sizes(residuals(vectors, overlap, precision))
     counts = np.zeros((3, CONTEXTS, SIZES))
     for k in range(3):
         np.add.at(counts[k], (contexts[..., k].numpy(), sizes[..., k].numpy()), 1)

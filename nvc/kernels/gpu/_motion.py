@@ -33,7 +33,7 @@ def _median(a, b, c):
 
 @triton.jit
 def predicted(mv_ptr, i, j, ok, columns):
-    """The prediction of the vectors of blocks (i, j) from their neighbours, as mv_residual has it."""
+    """The prediction of the vectors of blocks (i, j) from their neighbours, as code_vectors has it."""
     side = tl.where(j + 1 < columns, j + 1, tl.maximum(j - 1, 0))
     ly, lx = vector(mv_ptr, i, j - 1, ok & (j > 0), columns)
     ty, tx = vector(mv_ptr, i - 1, j, ok & (i > 0), columns)

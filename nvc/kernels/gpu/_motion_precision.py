@@ -1,7 +1,7 @@
 """Device code of motion_search between passes 4 and 5: which precision the frame has.
 
-Tile: `weigh` has a row of blocks of one of the three fields, `adopt` adds up the rows and copies a row of the field
-that is taken. Both are done as soon as they have begun: 300 KB at 1080p.
+Tile: `weigh` has a row of blocks of one of the three fields, 300 KB at 1080p. What the rows are worth is added up by
+every program of the launch that follows: a few KB from the second-level cache, instead of a launch.
 """
 
 import triton
@@ -41,28 +41,10 @@ def weigh(
 
 
 @triton.jit
-def adopt(
-    # inputs
-    fields_ptr,  # int16 [3, rows, columns, 2]
-    worth_ptr,  # int64 [3, rows]
-    # outputs
-    mv_ptr,  # int16 [rows, columns, 2]
-    precision_ptr,  # int32 [1]
-    # sizes
-    rows,
-    columns,
-    # tile
-    ROWS: tl.constexpr,  # power of two >= rows
-    BLOCK: tl.constexpr,  # power of two >= columns
-):
-    """Of fields that are worth the same the coarsest is taken."""
-    i, r = tl.program_id(0), tl.arange(0, ROWS)
+def chosen(worth_ptr, rows, ROWS: tl.constexpr):
+    """The precision of the field that is worth the least, of equal ones the coarsest; ROWS: power of two >= rows."""
+    r = tl.arange(0, ROWS)
     quarter = tl.sum(tl.load(worth_ptr + r, mask=r < rows, other=0), axis=0)
     half = tl.sum(tl.load(worth_ptr + rows + r, mask=r < rows, other=0), axis=0)
     whole = tl.sum(tl.load(worth_ptr + 2 * rows + r, mask=r < rows, other=0), axis=0)
-    precision = tl.where(quarter < tl.minimum(half, whole), 0, tl.where(half < whole, 1, 2))
-    j = tl.arange(0, BLOCK)
-    both = fields_ptr.to(tl.pointer_type(tl.int32)) + precision * rows * columns + i * columns + j
-    to = mv_ptr.to(tl.pointer_type(tl.int32)) + i * columns + j
-    tl.store(to, tl.load(both, mask=j < columns), mask=j < columns)
-    tl.store(precision_ptr, precision, mask=i == 0)
+    return tl.where(quarter < tl.minimum(half, whole), 0, tl.where(half < whole, 1, 2))

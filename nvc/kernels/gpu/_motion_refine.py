@@ -1,10 +1,9 @@
-"""Device code of motion_search, passes 3 to 5. A pass reads the vectors of the pass before all around: one launch each.
+"""Device code of motion_search, passes 3 and 4. A pass reads all vectors around of the pass before: one launch each.
 
 Tile: few warps, as what is done once for a block is repeated by every warp of a program. In `whole` a thread has the
 seven displacements of a block in one of eight columns, four samples at a time: 22 x 8 x 4 words a block meet seven rows
 each. In `neighbourly`, where vectors differ, it has a quarter of a candidate's columns. In `fraction` the three
-positions of a column around a block are one 16 x 64 result of int8 products, a quarter of it idle. In `settle` the
-candidates of a block are a batch of eight products, and so are their transforms.
+positions of a column around a block are one 16 x 64 result of int8 products, a quarter of it idle.
 """
 
 import triton
@@ -12,41 +11,23 @@ import triton.language as tl
 
 from nvc.kernels import _motion
 from nvc.kernels._motion_cpu import NEIGHBOURS
-from nvc.kernels._overlap import BLENDED
-from nvc.kernels.gpu._hadamard import quarter_satd, satd
 from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
-from nvc.kernels.gpu._motion import (
-    dependent_lengths,
-    limited,
-    predicted,
-    price,
-    reach,
-    store_taken,
-    store_vector,
-    vector,
-)
-from nvc.kernels.gpu._overlap import luma_share, moved_luma
+from nvc.kernels.gpu._motion import predicted, price, reach, store_taken, store_vector, vector
 from nvc.kernels.gpu._plane import add_distance, aligned, clamped, columns, pixels, words
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 1}
 TILE = {"BLOCKS": 2, "num_warps": 2}
-SETTLE_TILE = {"num_warps": 2}  # a thread for each of eight lengths of eight candidates (`dependent_lengths`)
 
 
-def _packed(offsets: list[list[int]]) -> list[tl.constexpr]:
+def packed(offsets: list[list[int]]) -> list[tl.constexpr]:
     """Rows and columns of offsets -1..1, two bits of each, one too high."""
     return [tl.constexpr(sum((offset[d] + 1) << 2 * m for m, offset in enumerate(offsets))) for d in (0, 1)]
 
 
-_HERE, _AROUND = [0, 0], NEIGHBOURS.tolist()
+HERE, AROUND = [0, 0], NEIGHBOURS.tolist()
 # candidates 0 (its own), 1 (zero), 2 (the prediction), 3.. (the neighbours')
-CANDIDATES = tl.constexpr(3 + len(_AROUND))
-ROWS, COLUMNS = _packed([_HERE] * 3 + _AROUND)
-# of the eight when vectors settle: whose vector, in the first and in the second round, and what is added in the second
-FIRST_ROWS, FIRST_COLUMNS = _packed([_HERE] * 3 + _AROUND[:4] + [_HERE])
-SECOND_ROWS, SECOND_COLUMNS = _packed([_HERE] * 2 + _AROUND[2:4] + [_HERE] * 4)
-DOWN, RIGHT = _packed([_HERE] * 4 + _AROUND[:4])
-_BLENDED = tl.constexpr(BLENDED)
+CANDIDATES = tl.constexpr(3 + len(AROUND))
+ROWS, COLUMNS = packed([HERE] * 3 + AROUND)
 WHOLE = tl.constexpr(_motion.WHOLE)
 
 
@@ -204,77 +185,3 @@ def fraction(
     store_vector(out_ptr, i, j, ok, W >> 4, dy, dx)
     sad = (best >> 6) - price(dy - py, dx - px, rate_ptr, PRECISION)
     tl.store(sad_ptr + i.to(tl.int64) * (W >> 4) + j, sad, mask=ok)
-
-
-@triton.jit
-def _offers(mv_ptr, i, j, ok, precision, H, W, FIRST: tl.constexpr):
-    """The eight candidates (dy, dx) [1, 8] of `settle` for block j [1, 1], its own first."""
-    m = tl.arange(0, 8)[None, :]
-    py, px = predicted(mv_ptr, i, j, ok, W >> 4)
-    ni = i + (((FIRST_ROWS if FIRST else SECOND_ROWS) >> (2 * m)) & 3) - 1
-    nj = j + (((FIRST_COLUMNS if FIRST else SECOND_COLUMNS) >> (2 * m)) & 3) - 1
-    there = (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
-    if FIRST:
-        there = there & (m != 1)
-    dy, dx = vector(mv_ptr, ni, nj, ok & there, W >> 4)
-    if not FIRST:
-        dy += (((DOWN >> (2 * m)) & 3) - 1) << precision
-        dx += (((RIGHT >> (2 * m)) & 3) - 1) << precision
-    foreseen = m == (2 if FIRST else 1)
-    return reach(tl.where(foreseen, py, dy), i, H), reach(tl.where(foreseen, px, dx), j, W)
-
-
-@triton.jit
-def _surroundings(ref_ptr, taps_ptr, shares_ptr, mv_ptr, i, j, ok, x, y, H, W):
-    """Block j [1, 1] as the vectors of its four neighbours predict it, times their weights if it blends, and the sum of
-    these: int32 [1, 16, 16] at columns x and rows y of the block."""
-    side = tl.arange(0, 4)[:, None]
-    ni = i + tl.where(side < 2, 2 * side - 1, 0)
-    nj = j + tl.where(side < 2, 0, 2 * side - 5)
-    there = ok & (ni >= 0) & (ni < (H >> 4)) & (nj >= 0) & (nj < (W >> 4))
-    vy, vx = vector(mv_ptr, ni, nj, there, W >> 4)
-    predictions = moved_luma(ref_ptr, taps_ptr, i, j, vy, vx, H, W)
-    weights = tl.where(there[:, :, None], luma_share(shares_ptr, side[:, :, None], _BLENDED, x, y), 0)
-    return tl.sum(weights * predictions, axis=0)[None, :, :], tl.sum(weights, axis=0)[None, :, :]
-
-
-@triton.jit(do_not_specialize=["row", "column"])
-def settle(
-    cur_ptr,
-    ref_ptr,
-    rate_ptr,
-    precision_ptr,
-    taps_ptr,
-    shares_ptr,
-    mv_ptr,
-    row,
-    column,
-    H,
-    W,
-    FIRST: tl.constexpr,
-):
-    """Blocks of one colour, those in rows of parity `row` and columns of parity `column`, in place: nothing that one of
-    them reads is written by another."""
-    i, j = 2 * tl.program_id(1) + row, 2 * tl.program_id(0) + column + tl.zeros((1, 1), tl.int32)
-    ok = (i < (H >> 4)) & (j < (W >> 4))
-    precision = tl.load(precision_ptr)
-    dy, dx = _offers(mv_ptr, i, j, ok, precision, H, W, FIRST)
-
-    m = tl.arange(0, 8)[None, :]
-    x, y = tl.arange(0, 16)[None, :, None], tl.arange(0, 16)[None, None, :]
-    there = moved_luma(ref_ptr, taps_ptr, i, j, dy.reshape(8, 1), dx.reshape(8, 1), H, W)
-    cur = pixels(cur_ptr, 16 * i + y, 16 * j.reshape(1, 1, 1) + x, H, W) - 128
-    cur = tl.broadcast_to(cur, (8, 16, 16))
-    if FIRST:
-        difference = satd(there, cur, 8).reshape(1, 8)
-    else:
-        around, weight = _surroundings(ref_ptr, taps_ptr, shares_ptr, mv_ptr, i, j, ok, x, y, H, W)
-        blended = ((32 - weight) * there + around + 16) >> 5
-        left = tl.minimum(quarter_satd(blended, cur, 8), quarter_satd(there, cur, 8) + limited(rate_ptr))
-        difference = tl.sum(tl.sum(left, axis=2), axis=1).reshape(1, 8)
-
-    bits = dependent_lengths(mv_ptr, i, j, dy, dx, ok, precision, H, W) + (((dy | dx) & 3) != 0).to(tl.int32)
-    cost = difference + ((limited(rate_ptr) * 3 * bits) >> 2)
-    taken = m == (tl.min((cost << 3) + m, axis=1)[:, None] & 7)  # a cost is below 2^27
-    vy, vx = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None], tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]
-    store_vector(mv_ptr, i, j, ok, W >> 4, vy, vx)

@@ -1,8 +1,9 @@
 """Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes where W is a multiple of
-128, three fields of vectors, one for each precision, and their SADs, 24 (H / 16) (W / 16) bytes: 470 KB at 1080p. The
-passes in whole pixels alternate between the first two of these; the last, a quarter of the blocks each, work in place.
+128, three fields of vectors, one for each precision, their SADs and what they are worth, 24 (H / 16) (W / 16 + 1)
+bytes: 470 KB at 1080p. The passes in whole pixels alternate between two of these; the last, a
+quarter of the blocks each, work in place.
 """
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 from nvc.kernels._motion import WHOLE
 from nvc.kernels._motion_settle import SETTLING
 from nvc.kernels.gpu._interpolate import taps_on
-from nvc.kernels.gpu._motion_precision import WARPS, adopt, weigh
+from nvc.kernels.gpu._motion_precision import WARPS, weigh
 from nvc.kernels.gpu._motion_pyramid import HIERARCHY_TILE, SHRINK_TILE, hierarchy, shrink
-from nvc.kernels.gpu._motion_refine import SETTLE_TILE, TILE, WHOLE_TILE, fraction, neighbourly, settle, whole
+from nvc.kernels.gpu._motion_refine import TILE, WHOLE_TILE, fraction, neighbourly, whole
+from nvc.kernels.gpu._motion_settle import SETTLE_TILE, settle
 from nvc.kernels.gpu._overlap import shares_on
 
 
@@ -25,10 +27,11 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     # rows begin at multiples of eight bytes, for `_plane`
     fine = torch.empty((2, H // 4, -(-W // 32) * 8), dtype=torch.uint8, device=cur.device)
     coarse = torch.empty((2, rows, -(-columns // 8) * 8), dtype=torch.uint8, device=cur.device)
-    fields = torch.empty((3, rows, columns, 2), dtype=torch.int16, device=cur.device)
-    sads = torch.empty((3, rows, columns), dtype=torch.int32, device=cur.device)
-    worth = torch.empty((3, rows), dtype=torch.int64, device=cur.device)
-    in_quarter, in_half, in_whole = fields
+    n = 3 * rows * columns
+    scratch = torch.empty(2 * n + 6 * rows, dtype=torch.int32, device=cur.device)
+    fields, sads = scratch[:n].view(torch.int16).view(3, rows, columns, 2), scratch[n : 2 * n].view(3, rows, columns)
+    worth = scratch[2 * n :].view(torch.int64)
+    in_quarter, in_half, in_whole = fields[0], fields[1], fields[WHOLE]
 
     def grid(blocks):
         return triton.cdiv(columns, blocks), rows
@@ -45,8 +48,8 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     fraction[several](cur, ref, rate, taps, in_half, in_quarter, sads[0], H, W, PRECISION=0, **TILE)
     row, all_rows = triton.next_power_of_2(columns), triton.next_power_of_2(rows)
     weigh[rows, 3](fields, sads, rate, worth, rows, columns, BLOCK=row, num_warps=WARPS)
-    adopt[rows,](fields, worth, out, precision, rows, columns, ROWS=all_rows, BLOCK=row, num_warps=WARPS)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
-    operands = cur, ref, rate, precision, taps, shares, out
-    for first, colour in SETTLING:
-        settle[half](*operands, colour >> 1, colour & 1, H, W, FIRST=first, **SETTLE_TILE)
+    operands = cur, ref, rate, fields, worth, taps, shares, out, precision
+    for number, (first, colour) in enumerate(SETTLING):
+        variant = {"FIRST": first, "ADOPT": number == 0, "ROWS": all_rows}
+        settle[half](*operands, colour >> 1, colour & 1, H, W, **variant, **SETTLE_TILE)
