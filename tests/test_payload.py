@@ -44,12 +44,12 @@ def test_layout():
     heads = idle(21)
     heads[0, :8] = torch.tensor([1 << 18, (1 << 17) + 1, (1 << 32) - 1, (1 << 18) + 6, *[1 << 16] * 4])
     heads[1, :8] = torch.tensor([0, 5, 6, 17, 18, 18, 19, 20])  # pairs of 6, 12, 1 and 2 words
-    data = Payload((1, 2, 3), 2, 8, heads, torch.arange(21).to(torch.uint16)).pack()
+    data = Payload((1, 2, 3), 4, 8, heads, torch.arange(21).to(torch.uint16)).pack()
     sizes = "1000 1111 0100" + "0000" * 4
     states = "0" * 18 + "1" + "0" * 16 + "1" * 31 + "011" + "0" * 15 + "0" * 64
     lengths = "11000 011" + "1100 10 110 001 101"  # 6; 6 and -11, folded to 12 and 21, with parameter 3
     assert data[:2] == bytes([3 | 2 << 4, 1 | 2 << 3 | 3 << 6])
-    assert data[2:-42] == bits("01" + sizes + states + lengths)
+    assert data[2:-42] == bits("001" + sizes + states + lengths)
     assert data[-42:] == b"".join(i.to_bytes(2, "little") for i in range(21))
     assert torch.equal(Payload.unpack(data).heads, heads)
 
@@ -61,11 +61,11 @@ def test_a_lane_costs_what_its_state_and_length_need():
     words, n_words, heads, _ = rans_encode.cpu(symbols, rows, bounds, default_tables(), lanes)
     size = len(Payload((0, 0, 0), 0, 32, heads, words[: int(n_words)]).pack())
     states = sum(4 + int(state).bit_length() - 1 for state in heads[0, :32]) - 4
-    assert size - 2 - 2 * int(n_words) <= -(-(2 + states + 5 + 9 + 4 + 6 * 14) // 8)  # six bits a length
+    assert size - 2 - 2 * int(n_words) <= -(-(3 + states + 5 + 9 + 4 + 6 * 14) // 8)  # six bits a length
 
 
-STATES = "00" + "0000" * 3 + "0" * 64  # of four lanes, but for the size of the first
-EIGHT = "00" + "0000" * 7 + "0" * 128
+STATES = "000" + "0000" * 3 + "0" * 64  # of four lanes, but for the size of the first
+EIGHT = "000" + "0000" * 7 + "0" * 128
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,9 @@ EIGHT = "00" + "0000" * 7 + "0" * 128
         b"\x09\0" + bytes(2048),
         b"\0\0" + bytes(1),
         b"\x10\0" + bytes(2),
-        b"\0\0" + bits("11" + "0" * 16),
-        b"\x10\0" + bits("0" * 19 + "00001"),
+        b"\0\0" + bits("011" + "0" * 16),
+        b"\0\0" + bits("111" + "0" * 16),
+        b"\x10\0" + bits("0" * 20 + "0001"),
         b"\0\0" + bytes(4),
         b"\2\0" + bits(STATES)[:-1],
         b"\2\0" + bits(STATES),
@@ -93,9 +94,10 @@ EIGHT = "00" + "0000" * 7 + "0" * 128
         b"\3\0" + bits(EIGHT + "01000 11 0000 0 11111110") + bytes(40),
     ],
     ids=[
-        "empty", "half a head", "512 lanes", "state cut", "19 bits in two bytes", "precision", "padding", "half a word",
-        "states cut", "no lengths", "length cut", "half a word after a length", "more than all", "no differences",
-        "quotient cut", "endless quotient", "rest cut", "negative", "more than all together", "falling",
+        "empty", "half a head", "512 lanes", "state cut", "20 bits in two bytes", "precision 6", "precision 7",
+        "padding", "half a word", "states cut", "no lengths", "length cut", "half a word after a length",
+        "more than all", "no differences", "quotient cut", "endless quotient", "rest cut", "negative",
+        "more than all together", "falling",
     ],
 )  # fmt: skip
 def test_impossible_payloads_are_refused(data):

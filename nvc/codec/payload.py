@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nvc.bitstream import DamagedStream
 from nvc.codec.bitstring import BitReader, bits_of
-from nvc.kernels._motion import WHOLE
+from nvc.kernels._motion import COARSEST
 from nvc.kernels._tables import MAX_LANES
 from nvc.kernels.rans_decode import idle
 
@@ -17,7 +17,7 @@ HEAD = 2  # bytes
 LOG_STATE = 16  # of the least state; the largest has twice as many bits
 # bits that can lie between the head and the words of a payload below 2^24 bytes: the precision, states, a length, and
 # differences of lengths, which are below 2^24 when folded, so that quotients with the largest parameter are below 2^9
-MOST_BITS = 2 + MAX_LANES * 35 + 5 + 24 + 4 + MAX_LANES // 2 * (2**9 + 15)
+MOST_BITS = 3 + MAX_LANES * 35 + 5 + 24 + 4 + MAX_LANES // 2 * (2**9 + 15)
 
 
 def _lengths(words: np.ndarray) -> list[np.ndarray]:
@@ -42,7 +42,7 @@ class Payload:
     overlaps (0..3)."""
 
     vector_sets: tuple[int, int, int]
-    precision: int  # of the vectors: 0 quarter, 1 half, 2 whole pixels; 0 in a keyframe
+    precision: int  # of the vectors, 0 .. 5: 2^p quarter pixels; 0 in a keyframe
     lanes: int  # a power of two, 1 .. 256
     heads: Tensor  # int64 [3, 256], where the lanes begin: `nvc.kernels.rans_decode`
     words: Tensor  # uint16 [n]
@@ -53,7 +53,7 @@ class Payload:
         states, first = self.heads[0, : self.lanes].cpu().numpy(), self.heads[1, : self.lanes : 2].cpu().numpy()
         sizes = np.frexp(states)[1] - 1  # of the bits below the first
         precision = np.array([self.precision])
-        parts = [bits_of(precision, 2), bits_of(sizes[1:] - LOG_STATE, 4), bits_of(states, sizes)]
+        parts = [bits_of(precision, 3), bits_of(sizes[1:] - LOG_STATE, 4), bits_of(states, sizes)]
         if len(first) > 1:
             parts += _lengths(np.diff(first))
         vertical, horizontal, overlap = self.vector_sets
@@ -70,8 +70,8 @@ class Payload:
             raise DamagedStream("The payload of a frame has no valid head.")
         lanes, sets = 1 << (data[0] & 15), (data[1] & 7, data[1] >> 3 & 7, data[1] >> 6)
         reader = BitReader(data[HEAD : HEAD + MOST_BITS // 8 + 1])
-        precision = reader.number(2)
-        if precision > WHOLE:
+        precision = reader.number(3)
+        if precision > COARSEST:
             raise DamagedStream("The payload of a frame has vectors of unknown precision.")
         sizes = LOG_STATE + np.append(data[0] >> 4, reader.numbers(np.full(lanes - 1, 4)))
         states = reader.numbers(sizes) + (1 << sizes)

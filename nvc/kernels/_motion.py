@@ -15,7 +15,7 @@ from torch import Tensor
 
 BLOCK = 16
 MV_MAX = 2047  # magnitude of a vector component, in quarter pel
-WHOLE = 2  # the coarsest precision p of a frame, whose vectors are multiples of 2^p
+WHOLE, COARSEST = 2, 5  # precisions p of a frame, whose vectors are multiples of 2^p: of one pixel, of eight
 LUMA = np.array(
     (
         (0, 0, 0, 64, 0, 0, 0, 0),
@@ -56,8 +56,8 @@ def require_precision(name: str, precision: Tensor) -> None:
 
 
 def limited(precision: Tensor) -> int:
-    """The precision that a value means: 0 quarter, 1 half, 2 whole pixels."""
-    return min(max(int(precision), 0), WHOLE)
+    """The precision p that a value means: vectors in 2^p quarter pixels, up to 8 pixels."""
+    return min(max(int(precision), 0), COARSEST)
 
 
 def windows(plane: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:

@@ -96,6 +96,12 @@ def hierarchy(cur16, ref16, cur4, ref4, side, mv, row0, row1):
 
 
 @njit(**JIT)
+def nearest(v, step):
+    """The multiple of `step`, a power of two, that is nearest to v, of two the higher."""
+    return (v + (step >> 1)) & -step
+
+
+@njit(**JIT)
 def lengths(dy, dx, precision):
     """Number of bits of |dy| and of |dx| together, in units of 2^precision."""
     return np.int64(LENGTHS[abs(dy) >> precision]) + np.int64(LENGTHS[abs(dx) >> precision])
@@ -175,6 +181,29 @@ def neighbourly(cur, ref, rate, src, src_sad, dst, dst_sad, row0, row1):
                 if s + bits < cost:
                     cost, sad, by, bx = s + bits, s, vy, vx
             dst[i, j, 0], dst[i, j, 1], dst_sad[i, j] = by, bx, sad
+
+
+@njit(**JIT)
+def coarser(cur, ref, rate, precision, before, src, dst, dst_sad, row0, row1):
+    """Multiples of 2^precision: the nearest to a block's own vector and the four around. before: predicts."""
+    step = 1 << precision
+    for i in range(row0, row1):
+        for j in range(src.shape[1]):
+            y, x = 16 * i, 16 * j
+            py, px = predict(before, i, j)
+            py, px = nearest(py, step), nearest(px, step)
+            oy, ox = nearest(np.int64(src[i, j, 0]), step), nearest(np.int64(src[i, j, 1]), step)
+            cost = LARGE
+            for n in range(-1, 4):
+                dy, dx = (NEIGHBOURS[n, 0], NEIGHBOURS[n, 1]) if n >= 0 else (0, 0)
+                vy, vx = reach(oy + step * dy, y, cur.shape[0]), reach(ox + step * dx, x, cur.shape[1])
+                bits = price(vy - py, vx - px, rate, precision)
+                if bits >= cost:
+                    continue
+                s = whole_sad(cur, y, x, ref, vy, vx)
+                if s + bits < cost:
+                    cost, dst_sad[i, j] = s + bits, s
+                    dst[i, j, 0], dst[i, j, 1] = vy, vx
 
 
 @njit(**JIT)

@@ -14,7 +14,7 @@
 name         shape         dtype   range
 mv           [bh, bw, 2]   int16   -2047 .. 2047    multiples of 2^p, else mv_restore gives others; at most 2^20 blocks
 overlap      [bh, bw]      uint8   full
-precision    [1]           int32   full             p, limited to 0 .. 2: quarter, half, whole pixels
+precision    [1]           int32   full             p, limited to 0 .. 5: quarter, half, 1, 2, 4, 8 pixels
 contexts     [bh, bw, 3]   uint8   first .. + 4     `vector_rows` of sets 0; others count as the nearest
 costs        [12, 5, 31]   int32   0 .. 2^10        unit 1/64 bit; see `class_costs`
 -> residual  [bh, bw, 3]   int16   -4094 .. 4094
@@ -179,7 +179,7 @@ code_vectors = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((1, 1, 0), (1, 7, 1), (9, 1, 2), (2, 2, 1), (5, 3, 7), (40, 41, 0)),
+    cases=((1, 1, 0), (1, 7, 1), (9, 1, 2), (2, 2, 5), (5, 3, 7), (40, 41, 4)),
     bench_cases=((23, 40, 0), (68, 120, 0)),
     cost=lambda case: Cost(bytes=17 * case[0] * case[1] + 48 * CONTEXTS * CLASSES, macs=0),
 )

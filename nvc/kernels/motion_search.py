@@ -1,4 +1,4 @@
-"""Block motion search for the encoder: a vector for each 16x16 block, all of them in whole, half or quarter pixels.
+"""Block motion search for the encoder: a vector for each 16x16 block, all in quarter, half, 1, 2, 4 or 8 pixels.
 
 Integer and deterministic, but not normative: a decoder never searches. Every pass reads the vectors of the pass before
 (of the block and of its neighbours) and writes new ones, so blocks are independent and a pass is one parallel launch.
@@ -13,11 +13,12 @@ Within a pass a block takes the first of its candidates with the least cost.
    pass, here whole pixels. Twice: the 7x7 whole pixels around, then zero, p and the eight neighbours' vectors (left,
    top, right, bottom, then the corners). The second time, the 7x7 only around vectors that are not those of the first
    time.
-4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does. Of
-   the three fields, in whole, half and quarter pixels, the one with the least sum of 32 SAD + 3 rate L goes on, among
-   equals the coarsest; L is the sum of bit_length over both components of v - p in the field's pixels, p from the field
-   itself. Under a camera that moves, fractions of pixels differ from block to block by no more than noise, and their
-   bits buy little.
+4. Half, then quarter pel: the eight positions around, column by column, interpolated as `motion_compensate` does. And,
+   from the vectors after 3, multiples of 2, of 4 and of 8 pixels: the nearest, of two the higher, and those to the
+   left, up, to the right and down of it; p is rounded alike, from the vectors that predicted last in 3. Of the six
+   fields, the one with the least sum of 32 SAD + 3 rate L goes on, among equals the coarsest; L is the sum of
+   bit_length over both components of v - p in the field's units, p from the field itself. Under a camera that moves,
+   vectors differ from block to block by little more than noise, and the bits of that buy little.
 5. Twice, for each of four colours of blocks, by the parities of row and column: first zero, p and the vectors to the
    left, above, to the right and below; then p, the vectors to the right and below, and a step of the frame's precision
    to the left, up, to the right and down. Their cost counts the bits of every block that is predicted from this one
@@ -32,12 +33,13 @@ Within a pass a block takes the first of its candidates with the least cost.
 In 3 to 5 the block's own vector is the first candidate.
 
 Candidates are clamped so that a block's corner lies within 64 pixels outside the plane. With |dy| <= 80 + 12 + 6 and
-|dx| <= 128 + 32 + 6 pixels before sub-pel steps, components stay below 2047. rate is clamped to 0..2^20; then a cost is
-at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4. In 5, the transform of an 8x8 block of d has the energy 64 sum d^2,
-so its magnitudes sum to at most 8 * 8 * 8 * 255, and a cost is at most 2^19 + (2^20 * 3 * (5 * 26 + 1) >> 2) < 2^27.
+|dx| <= 128 + 32 + 6 pixels after 3, and at most 20 more after 5, components stay below 2047. rate is clamped to
+0..2^20; then a cost is at most 2^16 + (2^20 * 54 >> 4) < 2^22 in 3 and 4. In 5, the transform of an 8x8 block of d
+has the energy 64 sum d^2, so its magnitudes sum to at most 8 * 8 * 8 * 255, and a cost is at most
+2^19 + (2^20 * 3 * (5 * 26 + 1) >> 2) < 2^27.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,13 +48,13 @@ from torch import Tensor
 
 from nvc.kernels import _motion_cpu as passes
 from nvc.kernels import _operands as ops
-from nvc.kernels._motion import LUMA, WHOLE, interpolated, predictor, require_plane, windows
-from nvc.kernels._motion_cpu import COARSE_MARGIN, LARGE, MARGIN, NEIGHBOURS, QUARTER_MARGIN
+from nvc.kernels._motion import COARSEST, LUMA, WHOLE, interpolated, predictor, require_plane
+from nvc.kernels._motion_cpu import COARSE_MARGIN, MARGIN, NEIGHBOURS, QUARTER_MARGIN
+from nvc.kernels._motion_pyramid import Choice, hierarchy
 from nvc.kernels._motion_settle import SETTLING, settle
 from nvc.kernels._overlap import OVERLAP
 from nvc.kernels._pool import parallel
 from nvc.kernels._table import Case, Cost, Fill, Kernel
-from nvc.kernels._vector_motion import QUARTER_ROWS
 from nvc.kernels.gpu import motion_search as gpu
 from nvc.kernels.motion_compensate import overlapped
 
@@ -67,46 +69,6 @@ def require(cur: Tensor, ref: Tensor, rate: Tensor) -> None:
     require_plane("ref", ref, 16)
     if cur.shape != ref.shape or rate.dtype != torch.int32 or rate.shape != (1,):
         raise ValueError("motion_search needs planes of one shape and an int32 [1] rate")
-
-
-class Choice:
-    """Running minimum of every block: the first candidate with the least cost."""
-
-    def __init__(self, cost: Tensor, mv: Tensor) -> None:
-        self.cost, self.mv = cost, mv
-
-    def offer(self, cost: Tensor, mv: Tensor) -> None:
-        better = cost < self.cost
-        self.cost, self.mv = torch.where(better, cost, self.cost), torch.where(better[..., None], mv, self.mv)
-
-
-def shrunk(plane: Tensor) -> Tensor:
-    """Rounded 4x4 means, int64."""
-    h, w = plane.shape
-    return (plane.reshape(h // 4, 4, w // 4, 4).sum((1, 3)) + 8) >> 4
-
-
-def distance(cur: Tensor, ref: Tensor, mv: Tensor, pitch: int, size: int, rows: Sequence[int]) -> Tensor:
-    """SAD + |dy| + |dx| of rows of the windows of `size` samples centred on blocks of `pitch` samples, ref's moved by
-    mv."""
-    at = [torch.arange(n // pitch) * pitch - (size - pitch) // 2 for n in cur.shape]
-    top, left = torch.meshgrid(*at, indexing="ij")
-    there = windows(ref, top + mv[..., 0], left + mv[..., 1], size)
-    return (windows(cur, top, left, size) - there)[:, :, list(rows)].abs().sum((2, 3)) + mv.abs().sum(2)
-
-
-def hierarchy(cur: Tensor, ref: Tensor) -> Tensor:
-    """Passes 1 and 2: int64 [bh, bw, 2] in quarter pel."""
-    cur4, ref4 = shrunk(cur.long()), shrunk(ref.long())
-    cur16, ref16 = shrunk(cur4), shrunk(ref4)
-    zero = torch.zeros(*cur16.shape, 2, dtype=torch.int64)
-    coarse, best = (Choice(torch.full(zero.shape[:2], LARGE), zero) for _ in range(2))
-    for v in torch.cartesian_prod(torch.arange(-5, 6), torch.arange(-8, 8)):
-        coarse.offer(distance(cur16, ref16, zero + v, 1, 5, range(5)), zero + v)
-    for centre, rows in ((zero, torch.arange(-8, 8)), (4 * coarse.mv, torch.arange(-3, 4))):
-        for v in torch.cartesian_prod(rows, torch.arange(-8, 8)):
-            best.offer(distance(cur4, ref4, centre + v, 4, 8, QUARTER_ROWS), centre + v)
-    return 16 * best.mv
 
 
 def satds(difference: Tensor) -> Tensor:
@@ -161,6 +123,16 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Result:
             best.offer(cost(clamped(there), predicted), clamped(there))
         return best.mv
 
+    def coarser(mv: Tensor, before: Tensor, precision: int) -> Tensor:
+        def nearest(v: Tensor) -> Tensor:
+            return (v + (1 << precision - 1)) >> precision << precision
+
+        predicted, centre = nearest(predictor(before)), nearest(mv)
+        best = Choice(cost(clamped(centre), predicted, precision), clamped(centre))
+        for v in torch.from_numpy(NEIGHBOURS[:4]) << precision:
+            best.offer(cost(clamped(centre + v), predicted, precision), clamped(centre + v))
+        return best.mv
+
     def worth(mv: Tensor, precision: int) -> int:
         return int((32 * sad(mv) + 3 * price * lengths(mv, predictor(mv), precision)).sum())
 
@@ -190,8 +162,9 @@ def reference(cur: Tensor, ref: Tensor, rate: Tensor) -> Result:
     square = 4 * torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))
     before = around(mv, square)
     mv = neighbourly(before)
-    mv = neighbourly(torch.where((mv == before).all(2, keepdim=True), mv, around(mv, square)))
-    fields = {WHOLE: mv}
+    before = torch.where((mv == before).all(2, keepdim=True), mv, around(mv, square))
+    mv = neighbourly(before)
+    fields = {unit: coarser(mv, before, unit) for unit in range(COARSEST, WHOLE, -1)} | {WHOLE: mv}
     for unit in (1, 0):
         mv = around(mv, torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2)).flip(1) << unit, unit)
         fields[unit] = mv
@@ -236,15 +209,17 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Result | None = None) ->
 
     parallel(prepare, 2, 1)
     (a4, a16), (b4, b16) = pyramids
-    fields, sads = np.empty((3, bh, bw, 2), np.int16), np.empty((3, bh, bw), np.int32)  # by precision
-    quarter, half, whole = zip(fields, sads, strict=True)
+    fields, sads = np.empty((COARSEST + 1, bh, bw, 2), np.int16), np.empty((COARSEST + 1, bh, bw), np.int32)
+    quarter, half, whole, *coarser = zip(fields, sads, strict=True)  # by precision
     run(passes.hierarchy, a16, b16, a4, b4, (h, w), whole[0])
     for again in (False, True):
         run(passes.whole, a, wide, price, again, *whole, *half)
         run(passes.neighbourly, a, wide, price, *half, *whole)
+    for unit, field in enumerate(coarser, WHOLE + 1):
+        run(passes.coarser, a, wide, price, unit, half[0], whole[0], *field)
     run(passes.fraction, a, wide, price, 1, *whole, *half)
     run(passes.fraction, a, wide, price, 0, *half, *quarter)
-    precision = min((WHOLE, 1, 0), key=lambda unit: passes.worth(fields[unit], sads[unit], price, unit))
+    precision = min(range(COARSEST, -1, -1), key=lambda unit: passes.worth(fields[unit], sads[unit], price, unit))
     v = fields[precision]
     for first, colour in SETTLING:
         args = a, wide, b, price, precision, colour, first, v

@@ -6,7 +6,7 @@
 
     name       shape         dtype  range
     residual   [bh, bw, 3]   int16  full
-    precision  [1]           int32  full   p, limited to 0 .. 2: quarter, half, whole pixels
+    precision  [1]           int32  full   p, limited to 0 .. 5: quarter, half, 1, 2, 4, 8 pixels
     -> mv      [bh, bw, 2]   int16  -2047 .. 2047
     overlap    [bh, bw]      uint8  full
 
@@ -94,7 +94,7 @@ mv_restore = Kernel(
     cpu=cpu,
     launch=launch,
     make=make,
-    cases=((1, 1, 0), (1, 7, 1), (9, 1, 2), (2, 2, 1), (5, 3, 7), (23, 40, 0)),
+    cases=((1, 1, 0), (1, 7, 1), (9, 1, 2), (2, 2, 5), (5, 3, 7), (23, 40, 4)),
     bench_cases=((23, 40, 0), (68, 120, 0)),
     cost=lambda case: Cost(bytes=11 * case[0] * case[1], macs=0),
 )

@@ -53,9 +53,9 @@ def limited(rate_ptr):
 
 
 @triton.jit
-def price(dy, dx, rate_ptr, PRECISION: tl.constexpr):
-    """Cost of coding differences (dy, dx) from a prediction in units of 2^PRECISION."""
-    lengths = bit_length(dy >> PRECISION) + bit_length(dx >> PRECISION)
+def price(dy, dx, rate_ptr, precision):
+    """Cost of coding differences (dy, dx) from a prediction in units of 2^precision."""
+    lengths = bit_length(dy >> precision) + bit_length(dx >> precision)
     return (limited(rate_ptr) * (2 * lengths + 2)) >> 4
 
 
@@ -91,11 +91,13 @@ def dependent_lengths(mv_ptr, i, j, dy, dx, ok, precision, H, W):
 @triton.jit
 def store_taken(mv_ptr, sad_ptr, i, j, ok, columns, sad, price, dy, dx):
     """Store, of the candidates (dy, dx) [B, M <= 64] of blocks (i, j) [B, 1], the first with the least cost, and its
-    SAD."""
+    SAD. Returns it, (dy, dx) [B, 1]."""
     cost = sad + price
     m = tl.arange(0, cost.shape[1])[None, :]
     taken = m == (tl.min((cost << 6) + m, axis=1)[:, None] & 63)
-    dy, dx = tl.sum(tl.where(taken, dy, 0), axis=1), tl.sum(tl.where(taken, dx, 0), axis=1)
-    store_vector(mv_ptr, i, j, ok, columns, dy[:, None], dx[:, None])
+    dy = tl.sum(tl.where(taken, dy, 0), axis=1)[:, None]
+    dx = tl.sum(tl.where(taken, dx, 0), axis=1)[:, None]
+    store_vector(mv_ptr, i, j, ok, columns, dy, dx)
     sad = tl.sum(tl.where(taken, sad, 0), axis=1)[:, None]
     tl.store(sad_ptr + i.to(tl.int64) * columns + j, sad, mask=ok)
+    return dy, dx

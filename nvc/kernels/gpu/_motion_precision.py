@@ -1,6 +1,6 @@
 """Device code of motion_search between passes 4 and 5: which precision the frame has.
 
-Tile: `weigh` has a row of blocks of one of the three fields, 300 KB at 1080p. What the rows are worth is added up by
+Tile: `weigh` has a row of blocks of one of the six fields, 400 KB at 1080p. What the rows are worth is added up by
 every program of the launch that follows: a few KB from the second-level cache, instead of a launch.
 """
 
@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from nvc.kernels.gpu._motion import limited, predicted, vector
-from nvc.kernels.gpu._mv import bit_length
+from nvc.kernels.gpu._mv import COARSEST, bit_length
 
 WARPS = 4
 
@@ -16,11 +16,11 @@ WARPS = 4
 @triton.jit
 def weigh(
     # inputs
-    fields_ptr,  # int16 [3, rows, columns, 2], by precision
-    sads_ptr,  # int32 [3, rows, columns]
+    fields_ptr,  # int16 [6, rows, columns, 2], by precision
+    sads_ptr,  # int32 [6, rows, columns]
     rate_ptr,  # int32 [1]
     # output
-    worth_ptr,  # int64 [3, rows], what the blocks of a row leave and cost, in 32nds of a SAD unit
+    worth_ptr,  # int64 [6, rows], what the blocks of a row leave and cost, in 32nds of a SAD unit
     # sizes
     rows,
     columns,
@@ -43,8 +43,8 @@ def weigh(
 @triton.jit
 def chosen(worth_ptr, rows, ROWS: tl.constexpr):
     """The precision of the field that is worth the least, of equal ones the coarsest; ROWS: power of two >= rows."""
-    r = tl.arange(0, ROWS)
-    quarter = tl.sum(tl.load(worth_ptr + r, mask=r < rows, other=0), axis=0)
-    half = tl.sum(tl.load(worth_ptr + rows + r, mask=r < rows, other=0), axis=0)
-    whole = tl.sum(tl.load(worth_ptr + 2 * rows + r, mask=r < rows, other=0), axis=0)
-    return tl.where(quarter < tl.minimum(half, whole), 0, tl.where(half < whole, 1, 2))
+    n, r = tl.arange(0, 8)[:, None], tl.arange(0, ROWS)[None, :]  # the coarsest field first, and two that are not there
+    there = (n <= COARSEST) & (r < rows)
+    worth = tl.sum(tl.load(worth_ptr + (COARSEST - n) * rows + r, mask=there, other=0), axis=1)
+    n = tl.arange(0, 8)
+    return COARSEST - (tl.min(tl.where(n <= COARSEST, (worth << 3) + n, 2**62), axis=0) & 7).to(tl.int32)

@@ -13,6 +13,7 @@ from nvc.kernels import _motion
 from nvc.kernels._motion_cpu import NEIGHBOURS
 from nvc.kernels.gpu._interpolate import interpolated, luma_across, luma_down, patch
 from nvc.kernels.gpu._motion import predicted, price, reach, store_taken, store_vector, vector
+from nvc.kernels.gpu._mv import COARSEST
 from nvc.kernels.gpu._plane import add_distance, aligned, clamped, columns, pixels, words
 
 WHOLE_TILE = {"BLOCKS": 4, "num_warps": 1}
@@ -28,6 +29,8 @@ HERE, AROUND = [0, 0], NEIGHBOURS.tolist()
 # candidates 0 (its own), 1 (zero), 2 (the prediction), 3.. (the neighbours')
 CANDIDATES = tl.constexpr(3 + len(AROUND))
 ROWS, COLUMNS = packed([HERE] * 3 + AROUND)
+# of multiples of 2, then 4, then 8 pixels, each five
+CROSS_ROWS, CROSS_COLUMNS = packed(3 * [HERE, *AROUND[:4]])
 WHOLE = tl.constexpr(_motion.WHOLE)
 
 
@@ -129,23 +132,56 @@ def whole(
 
 
 @triton.jit
-def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, sad_ptr, H, W, BLOCKS: tl.constexpr):
+def _distances(cur_ptr, ref_ptr, i, j, dy, dx, H, W):
+    """int32 [B, 16]: SADs of blocks j [B, 1] moved by whole samples, (dy, dx) [B, 16]."""
+    x = 16 * j[:, :, None] + 4 * tl.arange(0, 4)[None, None, :]
+    first, selector = columns(x + (dx >> 2)[:, :, None], W, W)
+    top = 16 * i + (dy >> 2)[:, :, None]
+    distance = tl.zeros((j.shape[0], 16, 4), tl.uint32)
+    for row in tl.static_range(16):
+        cur = aligned(cur_ptr, 16 * i + row, clamped(x, W - 3), W)
+        distance = add_distance(distance, words(ref_ptr, top + row, first, selector, H, W), cur)
+    return tl.sum(distance.to(tl.int32), axis=2)
+
+
+@triton.jit
+def _nearest(v, precision):
+    return ((v + (1 << (precision - 1))) >> precision) << precision
+
+
+@triton.jit
+def _coarser(cur_ptr, ref_ptr, rate_ptr, out_ptr, sad_ptr, i, j, ok, oy, ox, py, px, H, W):
+    """From vectors (oy, ox) of blocks j [B, 1] to those of the next precisions, five candidates of each side by side,
+    in the fields after theirs."""
+    m = tl.arange(0, 16)[None, :]
+    precision = WHOLE + 1 + (m >= 5).to(tl.int32) + (m >= 10).to(tl.int32)  # number 15 is idle
+    dy = _nearest(oy, precision) + ((((CROSS_ROWS >> (2 * m)) & 3) - 1) << precision)
+    dx = _nearest(ox, precision) + ((((CROSS_COLUMNS >> (2 * m)) & 3) - 1) << precision)
+    dy, dx = reach(dy, i, H), reach(dx, j, W)
+    distance = _distances(cur_ptr, ref_ptr, i, j, dy, dx, H, W)
+    paid = price(dy - _nearest(py, precision), dx - _nearest(px, precision), rate_ptr, precision)
+    blocks = (H >> 4) * (W >> 4)
+    for p in tl.static_range(WHOLE + 1, COARSEST + 1):
+        out_ptr += 2 * blocks
+        sad_ptr += blocks
+        others = tl.where((m < 15) & (precision == p), 0, 2**22)
+        store_taken(out_ptr, sad_ptr, i, j, ok, W >> 4, distance, paid + others, dy, dx)
+
+
+@triton.jit
+def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, sad_ptr, H, W, LAST: tl.constexpr, BLOCKS: tl.constexpr):
     """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`, not AGAIN; the SADs
-    int32 [H / 16, W / 16] of what is taken."""
+    int32 [H / 16, W / 16] of what is taken. LAST: the coarser fields too, which follow `out`, and theirs `sad`."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
     py, px = predicted(mv_ptr, i, j, ok, W >> 4)
     dy, dx = _candidates(mv_ptr, i, j, ok, py, px, H, W)
-    x = 16 * j[:, :, None] + 4 * tl.arange(0, 4)[None, None, :]
-    first, selector = columns(x + (dx >> 2)[:, :, None], W, W)
-    top = 16 * i + (dy >> 2)[:, :, None]
-    distance = tl.zeros((BLOCKS, 16, 4), tl.uint32)
-    for row in tl.static_range(16):
-        cur = aligned(cur_ptr, 16 * i + row, clamped(x, W - 3), W)
-        distance = add_distance(distance, words(ref_ptr, top + row, first, selector, H, W), cur)
+    distance = _distances(cur_ptr, ref_ptr, i, j, dy, dx, H, W)
     paid = price(dy - py, dx - px, rate_ptr, WHOLE) + tl.where(tl.arange(0, 16)[None, :] < CANDIDATES, 0, 2**22)
-    store_taken(out_ptr, sad_ptr, i, j, ok, W >> 4, tl.sum(distance.to(tl.int32), axis=2), paid, dy, dx)
+    oy, ox = store_taken(out_ptr, sad_ptr, i, j, ok, W >> 4, distance, paid, dy, dx)
+    if LAST:
+        _coarser(cur_ptr, ref_ptr, rate_ptr, out_ptr, sad_ptr, i, j, ok, oy, ox, py, px, H, W)
 
 
 @triton.jit

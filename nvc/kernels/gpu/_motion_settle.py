@@ -76,8 +76,8 @@ def settle(
     cur_ptr,
     ref_ptr,
     rate_ptr,
-    fields_ptr,  # int16 [3, H / 16, W / 16, 2]
-    worth_ptr,  # int64 [3, H / 16]
+    fields_ptr,  # int16 [6, H / 16, W / 16, 2]
+    worth_ptr,  # int64 [6, H / 16]
     taps_ptr,
     shares_ptr,
     # outputs, where not ADOPT both

@@ -3,6 +3,10 @@
 import triton
 import triton.language as tl
 
+from nvc.kernels import _motion
+
+COARSEST = tl.constexpr(_motion.COARSEST)
+
 
 @triton.jit
 def predicted(left, top, corner, i):
@@ -13,8 +17,8 @@ def predicted(left, top, corner, i):
 
 @triton.jit
 def limited(precision_ptr):
-    """The precision that a frame's number means: 0 quarter, 1 half, 2 whole pixels."""
-    return tl.minimum(tl.maximum(tl.load(precision_ptr), 0), 2)
+    """The precision p that a frame's number means: vectors in 2^p quarter pixels."""
+    return tl.minimum(tl.maximum(tl.load(precision_ptr), 0), COARSEST)
 
 
 @triton.jit

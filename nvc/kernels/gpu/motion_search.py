@@ -1,16 +1,16 @@
 """Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes where W is a multiple of
-128, three fields of vectors, one for each precision, their SADs and what they are worth, 24 (H / 16) (W / 16 + 1)
-bytes: 470 KB at 1080p. The passes in whole pixels alternate between two of these; the last, a
-quarter of the blocks each, work in place.
+128, six fields of vectors, one for each precision, their SADs and what they are worth, 48 (H / 16) (W / 16 + 1) bytes:
+670 KB at 1080p. The passes in whole pixels alternate between two of these; the last, a quarter of the blocks each,
+work in place.
 """
 
 import torch
 import triton
 from torch import Tensor
 
-from nvc.kernels._motion import WHOLE
+from nvc.kernels._motion import COARSEST, WHOLE
 from nvc.kernels._motion_settle import SETTLING
 from nvc.kernels.gpu._interpolate import taps_on
 from nvc.kernels.gpu._motion_precision import WARPS, weigh
@@ -27,9 +27,13 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     # rows begin at multiples of eight bytes, for `_plane`
     fine = torch.empty((2, H // 4, -(-W // 32) * 8), dtype=torch.uint8, device=cur.device)
     coarse = torch.empty((2, rows, -(-columns // 8) * 8), dtype=torch.uint8, device=cur.device)
-    n = 3 * rows * columns
-    scratch = torch.empty(2 * n + 6 * rows, dtype=torch.int32, device=cur.device)
-    fields, sads = scratch[:n].view(torch.int16).view(3, rows, columns, 2), scratch[n : 2 * n].view(3, rows, columns)
+    units = COARSEST + 1
+    n = units * rows * columns
+    scratch = torch.empty(2 * (n + units * rows), dtype=torch.int32, device=cur.device)
+    fields, sads = (
+        scratch[:n].view(torch.int16).view(units, rows, columns, 2),
+        scratch[n : 2 * n].view(units, rows, columns),
+    )
     worth = scratch[2 * n :].view(torch.int64)
     in_quarter, in_half, in_whole = fields[0], fields[1], fields[WHOLE]
 
@@ -42,12 +46,12 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, in_whole, H, W, *strides, **HIERARCHY_TILE)
     for again in (False, True):
         whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, in_whole, in_half, H, W, AGAIN=again, **WHOLE_TILE)
-        neighbourly[several](cur, ref, rate, in_half, in_whole, sads[WHOLE], H, W, **TILE)
+        neighbourly[several](cur, ref, rate, in_half, in_whole, sads[WHOLE], H, W, LAST=again, **TILE)
     taps, shares = taps_on(cur.device), shares_on(cur.device)
     fraction[several](cur, ref, rate, taps, in_whole, in_half, sads[1], H, W, PRECISION=1, **TILE)
     fraction[several](cur, ref, rate, taps, in_half, in_quarter, sads[0], H, W, PRECISION=0, **TILE)
     row, all_rows = triton.next_power_of_2(columns), triton.next_power_of_2(rows)
-    weigh[rows, 3](fields, sads, rate, worth, rows, columns, BLOCK=row, num_warps=WARPS)
+    weigh[rows, units](fields, sads, rate, worth, rows, columns, BLOCK=row, num_warps=WARPS)
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
     operands = cur, ref, rate, fields, worth, taps, shares, out, precision
     for number, (first, colour) in enumerate(SETTLING):
