@@ -93,6 +93,7 @@ LOOPS = {
     # sides; three in four have another vector in redtree at 720p, more than in any other clip
     ("choose_overlap", "_choose_overlap"): Loop(lambda case: 4, taken=0.75),
     ("motion_compensate", "_motion_compensate"): Loop(lambda case: 4, taken=0.75),
+    ("motion_search", "whole"): Loop(lambda case: 4),  # times four columns
     # unrolled: four steps, and one for the rest. A step waits for a shuffle and nine operations, some 80 cycles
     ("mv_restore", "_mv_restore"): Loop(lambda case: (2 * case[0] + case[1]) / 5, cycles=5 * 80),
     # a symbol waits for two loads from the first-level cache, some 35 cycles each, for sixteen operations one after the
@@ -166,12 +167,12 @@ def issue(launch: Compiled, roof: Roof) -> float:
     programs = -(-launch.programs // roof.multiprocessors)
     width = min(roof.schedulers, launch.warps * min(programs, resident(launch)))
     busy = BUSY.get((launch.kernel, launch.jit), 1.0)
-    cycles = busy * programs * launch.warps * (launch.instructions - launch.looped) / width
+    cycles = programs * launch.warps * (launch.instructions - launch.looped) / width
     if launch.looped:
         loop = LOOPS[launch.kernel, launch.jit]
         programs, width = (1, min(roof.schedulers, launch.warps)) if loop.alone else (programs, width)
         cycles += programs * launch.warps * launch.looped * loop.taken * loop.trips(launch.case) / width
-    return cycles / roof.clock
+    return busy * cycles / roof.clock
 
 
 def chain(launch: Compiled, roof: Roof) -> float:

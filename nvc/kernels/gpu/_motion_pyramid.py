@@ -132,14 +132,18 @@ def _band(fine_ptr, i, j, cy, cx, h, w, stride, best, ROWS: tl.constexpr, RANK: 
     first, selector, second, other = _eight_columns(4 * j - 2 + dx, w, stride)
     zero = tl.zeros((16, j.shape[1]), tl.uint32)
     s0, s1, s2, s3, s4, s5, s6 = zero, zero, zero, zero, zero, zero, zero  # as in `_coarse`
-    for step in tl.static_range(ROWS + 7):
+    for step in tl.static_range(7):
         c, d = _beside(ref_ptr, 4 * i - 2 + cy + step, first, selector, second, other, h, stride)
-        s7 = add_distance(add_distance(s6, a7, c), b7, d)
         s6, s5 = s5, add_distance(add_distance(s4, a5, c), b5, d)
         s4, s3, s2 = s3, s2, add_distance(add_distance(s1, a2, c), b2, d)
         s1, s0 = s0, add_distance(add_distance(zero, a0, c), b0, d)
-        if step >= 7:
-            best = _better(best, s7, cy + step - 7, dx, RANK + 16 * (step - 7) + n)
+    for row in range(ROWS):  # which LLVM unrolls: unrolled before, it takes twenty seconds to compile
+        c, d = _beside(ref_ptr, 4 * i + 5 + cy + row, first, selector, second, other, h, stride)
+        s7 = add_distance(add_distance(s6, a7, c), b7, d)
+        best = _better(best, s7, cy + row, dx, RANK + 16 * row + n)
+        s6, s5 = s5, add_distance(add_distance(s4, a5, c), b5, d)
+        s4, s3, s2 = s3, s2, add_distance(add_distance(s1, a2, c), b2, d)
+        s1, s0 = s0, add_distance(add_distance(zero, a0, c), b0, d)
     return best
 
 

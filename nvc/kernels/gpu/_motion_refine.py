@@ -67,7 +67,7 @@ def _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H,
     top, left = 16 * i + (oy >> 2) - 3, 16 * j + (ox >> 2) + m - 3
     s0 = tl.zeros((8, j.shape[1]), tl.uint32)
     s1, s2, s3, s4, s5, s6 = s0, s0, s0, s0, s0, s0
-    for x in tl.static_range(0, 16, 4):
+    for x in range(0, 16, 4):
         first, selector = columns(left + x, W, W)
         here = clamped(16 * j + x, W - 3)
         r0 = words(ref_ptr, top, first, selector, H, W)
@@ -100,34 +100,31 @@ def _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H,
     store_vector(out_ptr, i, j, wanted, W >> 4, vy, vx)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["again"])
 def whole(
     # inputs
     cur_ptr,  # uint8 [H, W]
     ref_ptr,  # uint8 [H, W]
     rate_ptr,  # int32 [1]
     mv_ptr,  # int16 [H / 16, W / 16, 2], whole samples
-    # output, or where AGAIN both
+    # output, or if `again` both
     out_ptr,  # int16 [H / 16, W / 16, 2]
     # sizes
     H,
     W,
+    # variant; not a constant, so that this much code is compiled once
+    again,
     # tile
     BLOCKS: tl.constexpr,
-    # variant
-    AGAIN: tl.constexpr,
 ):
-    """The 7x7 whole samples around; AGAIN, but where `out` has the same vector already, nothing."""
+    """The 7x7 whole samples around; again = 1, but where `out` has the same vector already, nothing; else 0."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[None, :]
     wanted = j < (W >> 4)
     oy, ox = vector(mv_ptr, i, j, wanted, W >> 4)
-    if AGAIN:
-        vy, vx = vector(out_ptr, i, j, wanted, W >> 4)
-        wanted = wanted & ((vy != oy) | (vx != ox))
-        if tl.max(tl.max(wanted.to(tl.int32), axis=1), axis=0) > 0:
-            _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H, W)
-    else:
+    vy, vx = vector(out_ptr, i, j, wanted & (again == 1), W >> 4)
+    wanted = wanted & ((again == 0) | (vy != oy) | (vx != ox))
+    if tl.max(tl.max(wanted.to(tl.int32), axis=1), axis=0) > 0:
         _whole(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, i, j, oy, ox, wanted, H, W)
 
 
@@ -170,8 +167,8 @@ def _coarser(cur_ptr, ref_ptr, rate_ptr, out_ptr, sad_ptr, i, j, ok, oy, ox, py,
 
 @triton.jit
 def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, sad_ptr, H, W, LAST: tl.constexpr, BLOCKS: tl.constexpr):
-    """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`, not AGAIN; the SADs
-    int32 [H / 16, W / 16] of what is taken. LAST: the coarser fields too, which follow `out`, and theirs `sad`."""
+    """Zero, the prediction and the neighbours' vectors, all whole samples. Operands as in `whole`, `out` an output; the
+    SADs int32 [H / 16, W / 16] of what is taken. LAST: the coarser fields too, which follow `out`, and theirs `sad`."""
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]
     ok = j < (W >> 4)
@@ -188,7 +185,7 @@ def neighbourly(cur_ptr, ref_ptr, rate_ptr, mv_ptr, out_ptr, sad_ptr, H, W, LAST
 def fraction(
     cur_ptr, ref_ptr, rate_ptr, taps_ptr, mv_ptr, out_ptr, sad_ptr, H, W, PRECISION: tl.constexpr, BLOCKS: tl.constexpr
 ):
-    """The eight positions at STEP quarter samples, column by column. Operands as in `neighbourly`; `taps_on`."""
+    """The eight positions at 2^PRECISION quarter samples, column by column. Operands as in `neighbourly`; `taps_on`."""
     STEP: tl.constexpr = 1 << PRECISION
     i = tl.program_id(1)
     j = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)[:, None]

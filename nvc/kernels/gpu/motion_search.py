@@ -1,7 +1,7 @@
 """Launches of motion_search, as a pass needs all vectors of the pass before: no block depends on another in one.
 
 Scratch: means of 4x4 and 16x16 of both planes, 2 (H / 4) (W / 4) + 2 (H / 16) (W / 16) bytes where W is a multiple of
-128, six fields of vectors, one for each precision, their SADs and what they are worth, 48 (H / 16) (W / 16 + 1) bytes:
+256, six fields of vectors, one for each precision, their SADs and what they are worth, 48 (H / 16) (W / 16 + 1) bytes:
 670 KB at 1080p. The passes in whole pixels alternate between two of these; the last, a quarter of the blocks each,
 work in place.
 """
@@ -24,9 +24,9 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     """Operands as in the contract, checked and contiguous."""
     H, W = cur.shape
     rows, columns = H // 16, W // 16
-    # rows begin at multiples of eight bytes, for `_plane`
-    fine = torch.empty((2, H // 4, -(-W // 32) * 8), dtype=torch.uint8, device=cur.device)
-    coarse = torch.empty((2, rows, -(-columns // 8) * 8), dtype=torch.uint8, device=cur.device)
+    # rows begin at multiples of 16 bytes: of eight for `_plane`, and what is compiled for one width is for all
+    fine = torch.empty((2, H // 4, -(-W // 64) * 16), dtype=torch.uint8, device=cur.device)
+    coarse = torch.empty((2, rows, -(-columns // 16) * 16), dtype=torch.uint8, device=cur.device)
     units = COARSEST + 1
     n = units * rows * columns
     scratch = torch.empty(2 * (n + units * rows), dtype=torch.int32, device=cur.device)
@@ -45,7 +45,7 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     shrink[grid(SHRINK_TILE["BLOCKS"])](cur, ref, fine, coarse, H, W, *strides, **SHRINK_TILE)
     hierarchy[grid(HIERARCHY_TILE["BLOCKS"])](fine, coarse, in_whole, H, W, *strides, **HIERARCHY_TILE)
     for again in (False, True):
-        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, in_whole, in_half, H, W, AGAIN=again, **WHOLE_TILE)
+        whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, in_whole, in_half, H, W, int(again), **WHOLE_TILE)
         neighbourly[several](cur, ref, rate, in_half, in_whole, sads[WHOLE], H, W, LAST=again, **TILE)
     taps, shares = taps_on(cur.device), shares_on(cur.device)
     fraction[several](cur, ref, rate, taps, in_whole, in_half, sads[1], H, W, PRECISION=1, **TILE)
@@ -55,5 +55,5 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
     operands = cur, ref, rate, fields, worth, taps, shares, out, precision
     for number, (first, colour) in enumerate(SETTLING):
-        variant = {"FIRST": first, "ADOPT": number == 0, "ROWS": all_rows}
+        variant = {"FIRST": first, "ADOPT": number == 0, "ROWS": all_rows if number == 0 else 1}
         settle[half](*operands, colour >> 1, colour & 1, H, W, **variant, **SETTLE_TILE)
