@@ -187,13 +187,11 @@ def means(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fine, coarse
 
 
-def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Result | None = None) -> Result:
-    require(cur, ref, rate)
-    h, w = cur.shape
+def candidates(a: np.ndarray, b: np.ndarray, price: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Passes 1 to 4 between planes uint8 [H, W] -> int16 [6, H / 16, W / 16, 2], fields of vectors by precision; int32
+    [6, H / 16, W / 16], their SADs; b with its margins."""
+    h, w = a.shape
     bh, bw = h // 16, w // 16
-    out = out or (torch.empty((bh, bw, 2), dtype=torch.int16), torch.empty(1, dtype=torch.int32))
-    a, b = cur.contiguous().numpy(), ref.contiguous().numpy()
-    price = min(max(int(rate), 0), MAX_RATE)
     wide = np.empty((h + 2 * MARGIN, w + 2 * MARGIN), np.uint8)
     pyramids: list[tuple[np.ndarray, np.ndarray]] = [()] * 2  # type: ignore[list-item]
 
@@ -219,6 +217,16 @@ def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Result | None = None) ->
         run(passes.coarser, a, wide, price, unit, half[0], whole[0], *field)
     run(passes.fraction, a, wide, price, 1, *whole, *half)
     run(passes.fraction, a, wide, price, 0, *half, *quarter)
+    return fields, sads, wide
+
+
+def cpu(cur: Tensor, ref: Tensor, rate: Tensor, *, out: Result | None = None) -> Result:
+    require(cur, ref, rate)
+    bh, bw = cur.shape[0] // 16, cur.shape[1] // 16
+    out = out or (torch.empty((bh, bw, 2), dtype=torch.int16), torch.empty(1, dtype=torch.int32))
+    a, b = cur.contiguous().numpy(), ref.contiguous().numpy()
+    price = min(max(int(rate), 0), MAX_RATE)
+    fields, sads, wide = candidates(a, b, price)
     precision = min(range(COARSEST, -1, -1), key=lambda unit: passes.worth(fields[unit], sads[unit], price, unit))
     v = fields[precision]
     for first, colour in SETTLING:

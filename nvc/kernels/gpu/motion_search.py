@@ -20,8 +20,9 @@ from nvc.kernels.gpu._motion_settle import SETTLE_TILE, settle
 from nvc.kernels.gpu._overlap import shares_on
 
 
-def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) -> None:
-    """Operands as in the contract, checked and contiguous."""
+def candidates(cur: Tensor, ref: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+    """Passes 1 to 4 -> int16 [6, H / 16, W / 16, 2], fields of vectors by precision; int64 [6, H / 16], what their rows
+    are worth."""
     H, W = cur.shape
     rows, columns = H // 16, W // 16
     # rows begin at multiples of 16 bytes: of eight for `_plane`, and what is compiled for one width is for all
@@ -34,7 +35,7 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
         scratch[:n].view(torch.int16).view(units, rows, columns, 2),
         scratch[n : 2 * n].view(units, rows, columns),
     )
-    worth = scratch[2 * n :].view(torch.int64)
+    worth = scratch[2 * n :].view(torch.int64).view(units, rows)
     in_quarter, in_half, in_whole = fields[0], fields[1], fields[WHOLE]
 
     def grid(blocks):
@@ -47,13 +48,20 @@ def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) 
     for again in (False, True):
         whole[grid(WHOLE_TILE["BLOCKS"])](cur, ref, rate, in_whole, in_half, H, W, int(again), **WHOLE_TILE)
         neighbourly[several](cur, ref, rate, in_half, in_whole, sads[WHOLE], H, W, LAST=again, **TILE)
-    taps, shares = taps_on(cur.device), shares_on(cur.device)
+    taps = taps_on(cur.device)
     fraction[several](cur, ref, rate, taps, in_whole, in_half, sads[1], H, W, PRECISION=1, **TILE)
     fraction[several](cur, ref, rate, taps, in_half, in_quarter, sads[0], H, W, PRECISION=0, **TILE)
-    row, all_rows = triton.next_power_of_2(columns), triton.next_power_of_2(rows)
-    weigh[rows, units](fields, sads, rate, worth, rows, columns, BLOCK=row, num_warps=WARPS)
-    half = triton.cdiv(columns, 2), triton.cdiv(rows, 2)
-    operands = cur, ref, rate, fields, worth, taps, shares, out, precision
+    weigh[rows, units](fields, sads, rate, worth, rows, columns, BLOCK=triton.next_power_of_2(columns), num_warps=WARPS)
+    return fields, worth
+
+
+def run(cur: Tensor, ref: Tensor, rate: Tensor, out: Tensor, precision: Tensor) -> None:
+    """Operands as in the contract, checked and contiguous."""
+    H, W = cur.shape
+    fields, worth = candidates(cur, ref, rate)
+    half = triton.cdiv(W // 16, 2), triton.cdiv(H // 16, 2)
+    operands = cur, ref, rate, fields, worth, taps_on(cur.device), shares_on(cur.device), out, precision
     for number, (first, colour) in enumerate(SETTLING):
-        variant = {"FIRST": first, "ADOPT": number == 0, "ROWS": all_rows if number == 0 else 1}
+        rows = triton.next_power_of_2(H // 16) if number == 0 else 1
+        variant = {"FIRST": first, "ADOPT": number == 0, "ROWS": rows}
         settle[half](*operands, colour >> 1, colour & 1, H, W, **variant, **SETTLE_TILE)
