@@ -137,7 +137,7 @@ def _band(fine_ptr, i, j, cy, cx, h, w, stride, best, ROWS: tl.constexpr, RANK: 
         s6, s5 = s5, add_distance(add_distance(s4, a5, c), b5, d)
         s4, s3, s2 = s3, s2, add_distance(add_distance(s1, a2, c), b2, d)
         s1, s0 = s0, add_distance(add_distance(zero, a0, c), b0, d)
-    for row in range(ROWS):  # which LLVM unrolls: unrolled before, it takes twenty seconds to compile
+    for row in range(ROWS):  # LLVM unrolls it: unrolled before, it takes twice as long to compile
         c, d = _beside(ref_ptr, 4 * i + 5 + cy + row, first, selector, second, other, h, stride)
         s7 = add_distance(add_distance(s6, a7, c), b7, d)
         best = _better(best, s7, cy + row, dx, RANK + 16 * row + n)
